@@ -1,0 +1,174 @@
+"""Making a run's Context current in the frame where its body runs, and nowhere else.
+
+A Context is never attached in one frame for another to detach, and never across a `yield`: a
+generator is activated step by step, so that its consumer keeps the Context it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextvars import Token
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from opentelemetry.context import Context, attach, detach, get_current
+
+T = TypeVar("T")
+Keep = Callable[[Any], object]
+
+
+def leave(token: Token[Context]) -> None:
+    """Undo `attach`; where the token belongs to another task or thread, there is nothing to undo.
+
+    OpenTelemetry's own `detach` logs an error there.
+    """
+    try:
+        token.var.reset(token)
+    except ValueError:
+        pass
+    except AttributeError:  # a context runtime that is not made of contextvars
+        detach(token)
+
+
+class Activation(Generic[T]):
+    """A context manager that makes a Context current around a body.
+
+    Args:
+        owner: What the `with` statement gives.
+        context: Makes the Context, when the block is entered.
+    """
+
+    __slots__ = ("_context", "_owner", "_tokens")
+
+    def __init__(self, owner: T, context: Callable[[], Context]) -> None:
+        self._owner = owner
+        self._context = context
+        self._tokens: list[Token[Context]] = []
+
+    def __enter__(self) -> T:
+        self._tokens.append(attach(self._context()))
+        return self._owner
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self._tokens.pop())
+
+
+def step(
+    context: Context,
+    source: Iterator[T],
+    keep: Keep | None = None,
+    end: Callable[[BaseException | None], None] | None = None,
+) -> Generator[T, Any, Any]:
+    """Pull from `source` with `context` current in each step and the caller's between the steps.
+
+    What the source itself has made current by the end of a step is current again in the next one.
+    `send`, `throw`, `close` and the return value of a generator work through it.
+
+    Args:
+        context: The Context of the first step.
+        source: A generator, or any iterator.
+        keep: Called with each chunk.
+        end: Called once when the source is done: with what it raised, or None.
+    """
+    resume: Callable[..., T] = source.__next__
+    arguments: tuple[Any, ...] = ()
+    try:
+        while True:
+            token = attach(context)
+            try:
+                chunk = resume(*arguments)
+            except StopIteration as stop:
+                returned = stop.value
+                break
+            finally:
+                context = get_current()
+                leave(token)
+            if keep is not None:
+                keep(chunk)
+            try:
+                sent = yield chunk
+            except BaseException as error:  # noqa: BLE001  # it is the source's to answer
+                resume, arguments = _thrower(source), (error,)
+            else:
+                if sent is None:
+                    resume, arguments = source.__next__, ()
+                else:
+                    resume, arguments = source.send, (sent,)  # type: ignore[attr-defined]
+    except BaseException as error:
+        if end is not None:
+            end(error)
+        raise
+    if end is not None:
+        end(None)
+    return returned
+
+
+async def astep(
+    context: Context,
+    source: AsyncIterator[T],
+    keep: Keep | None = None,
+    end: Callable[[BaseException | None], Awaitable[None]] | None = None,
+) -> AsyncGenerator[T, Any]:
+    """As `step`, of an async generator or iterator."""
+    resume: Callable[..., Any] = source.__anext__
+    arguments: tuple[Any, ...] = ()
+    try:
+        while True:
+            token = attach(context)
+            try:
+                chunk = await resume(*arguments)
+            except StopAsyncIteration:
+                break
+            finally:
+                context = get_current()
+                leave(token)
+            if keep is not None:
+                keep(chunk)
+            try:
+                sent = yield chunk
+            except BaseException as error:  # noqa: BLE001
+                resume, arguments = _athrower(source), (error,)
+            else:
+                if sent is None:
+                    resume, arguments = source.__anext__, ()
+                else:
+                    resume, arguments = source.asend, (sent,)  # type: ignore[attr-defined]
+    except BaseException as error:
+        if end is not None:
+            await end(error)
+        raise
+    if end is not None:
+        await end(None)
+
+
+def _thrower(source: Any) -> Callable[[BaseException], Any]:
+    """How to hand an exception to `source`; an iterator that takes none is closed instead."""
+    if isinstance(source, Generator) or hasattr(source, "throw"):
+        return source.throw  # type: ignore[no-any-return]
+
+    def close_and_raise(error: BaseException) -> Any:
+        getattr(source, "close", _nothing)()
+        raise error
+
+    return close_and_raise
+
+
+def _athrower(source: Any) -> Callable[[BaseException], Any]:
+    if isinstance(source, AsyncGenerator) or hasattr(source, "athrow"):
+        return source.athrow  # type: ignore[no-any-return]
+
+    async def close_and_raise(error: BaseException) -> Any:
+        if hasattr(source, "aclose"):
+            await source.aclose()
+        raise error
+
+    return close_and_raise
+
+
+def _nothing() -> None:
+    """An iterator without a close method needs no closing."""

@@ -1,0 +1,122 @@
+"""What the OpenTelemetry Context carries of the run around the code that runs.
+
+Whatever propagates a Context (tasks, `to_thread`, `copy_context`, instrumented threads) so
+propagates the handlers, tags and metadata that were passed at run time, and the parent run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID
+
+from opentelemetry.context import Context, create_key, get_current
+
+from callspan.callbacks.activate import Activation
+from callspan.callbacks.listeners import Listeners, check_handlers
+
+_SCOPE_KEY: Final = create_key("callspan-scope")
+
+
+class Scope:
+    """What runs that start here inherit.
+
+    It is not the run itself and refers to none: a chain of background tasks, each started by the
+    one before, would otherwise keep every run of the chain alive.
+    """
+
+    __slots__ = ("_listeners", "handlers", "metadata", "run_id", "tags")
+
+    def __init__(
+        self,
+        run_id: UUID | None,
+        handlers: list[Any],
+        tags: list[str],
+        metadata: dict[str, Any],
+        listeners: Listeners | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.handlers = handlers
+        self.tags = tags
+        self.metadata = metadata
+        self._listeners = listeners
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who hears the events of a run that has these handlers and no others."""
+        if self._listeners is None:
+            self._listeners = Listeners(self.handlers, self.handlers)
+        return self._listeners
+
+
+def scope_of(context: Context) -> Scope | None:
+    """Return what `context` carries of the run around it."""
+    return context.get(_SCOPE_KEY)  # type: ignore[return-value]
+
+
+def with_scope(scope: Scope, context: Context) -> Context:
+    """Return `context` with `scope` in it."""
+    return Context({**context, _SCOPE_KEY: scope})
+
+
+ImplicitHandler = Callable[[], Any]
+_implicit: list[ImplicitHandler] = []
+
+
+def register_implicit_handler(find: ImplicitHandler) -> None:
+    """Have every run hear the handler that `find` returns; None for no handler just now."""
+    _implicit.append(find)
+
+
+def implicit_handlers() -> list[Any]:
+    """Return the handlers that hear every run, whoever starts it."""
+    return [handler for find in _implicit if (handler := find()) is not None]
+
+
+def use_config(
+    *,
+    callbacks: list[Any] | None = None,
+    tags: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+    session_id: str | None = None,
+    user_id: str | None = None,
+    inherit: bool = True,
+) -> Activation[None]:
+    """Give all runs inside a `with` block these handlers, tags and metadata.
+
+    Args:
+        callbacks: Handlers, in addition to the ones around the block.
+        tags: Tags, likewise.
+        metadata: Metadata, likewise; a key given here wins.
+        session_id: The session, on spans as `session.id`; metadata `session_id` to handlers.
+        user_id: The user, on spans as `user.id`; metadata `user_id` to handlers.
+        inherit: False drops the handlers, tags and metadata around the block. The parent run
+            stays, and so does the handler that `configure` or a global provider brings.
+
+    Raises:
+        CallbackError: if `callbacks` is no list of handlers.
+    """
+    added = [] if callbacks is None else check_handlers(callbacks)
+    own = {**(metadata or {})}
+    own.update(
+        (key, value)
+        for key, value in (("session_id", session_id), ("user_id", user_id))
+        if value is not None
+    )
+
+    def context() -> Context:
+        current = get_current()
+        outer = scope_of(current)
+        run_id = None if outer is None else outer.run_id
+        if outer is None or not inherit:
+            scope = Scope(run_id, added, tags or [], own)
+        else:
+            scope = Scope(
+                run_id,
+                [*outer.handlers, *added],
+                [*outer.tags, *(tags or [])],
+                {**outer.metadata, **own},
+            )
+        return with_scope(scope, current)
+
+    return Activation(None, context)

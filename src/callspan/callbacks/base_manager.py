@@ -1,0 +1,172 @@
+"""The settings of a callback manager: handlers, tags and metadata, and which of them are inherited."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from typing_extensions import Self
+
+from callspan.callbacks.handlers import BaseCallbackHandler, CallbackManagerMixin
+from callspan.callbacks.ids import new_run_id
+from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers
+from callspan.callbacks.run import Run
+
+
+class BaseCallbackManager(CallbackManagerMixin):
+    """Handlers, tags and metadata for the runs that are started through it.
+
+    Its lists are never changed in place, since the runs it has started hold them too.
+
+    Args:
+        handlers: Who hears the runs started here.
+        inheritable_handlers: Who hears their descendants too.
+        parent_run_id: The run that they are part of.
+        tags: Tags of the runs started here.
+        inheritable_tags: Tags of their descendants.
+        metadata: Metadata of the runs started here.
+        inheritable_metadata: Metadata of their descendants.
+
+    Raises:
+        CallbackError: if one of the handlers is none.
+    """
+
+    def __init__(
+        self,
+        handlers: list[BaseCallbackHandler],
+        inheritable_handlers: list[BaseCallbackHandler] | None = None,
+        parent_run_id: UUID | None = None,
+        *,
+        tags: list[str] | None = None,
+        inheritable_tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        inheritable_metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.handlers: list[Any] = check_handlers(handlers)
+        self.inheritable_handlers: list[Any] = check_handlers(inheritable_handlers or [])
+        self.parent_run_id = parent_run_id
+        self.tags = tags or []
+        self.inheritable_tags = inheritable_tags or []
+        self.metadata = metadata or {}
+        self.inheritable_metadata = inheritable_metadata or {}
+        self._parent: Run | None = None
+        self._known: tuple[list[Any], int, Listeners] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the events of this manager are awaited."""
+        return False
+
+    def copy(self) -> Self:
+        """Return a manager with the same settings."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+    def merge(self, other: BaseCallbackManager) -> Self:
+        """Return a manager with the settings of both; where metadata differ, `other` wins."""
+        merged = self.copy()
+        merged.parent_run_id = self.parent_run_id or other.parent_run_id
+        merged._parent = self._parent if self.parent_run_id else other._parent
+        merged.handlers = _joined(self.handlers, other.handlers)
+        merged.inheritable_handlers = _joined(self.inheritable_handlers, other.inheritable_handlers)
+        merged.tags = _united(self.tags, other.tags)
+        merged.inheritable_tags = _united(self.inheritable_tags, other.inheritable_tags)
+        merged.metadata = {**self.metadata, **other.metadata}
+        merged.inheritable_metadata = {**self.inheritable_metadata, **other.inheritable_metadata}
+        return merged
+
+    def add_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:  # noqa: FBT
+        """Add a handler, unless it is there; with `inherit`, for descendants too."""
+        self._join(check_handlers([handler]), inherit=inherit)
+
+    def remove_handler(self, handler: BaseCallbackHandler) -> None:
+        """Take a handler away, here and for descendants."""
+        self.handlers = [one for one in self.handlers if one is not handler]
+        self.inheritable_handlers = [one for one in self.inheritable_handlers if one is not handler]
+
+    def set_handlers(self, handlers: list[BaseCallbackHandler], inherit: bool = True) -> None:  # noqa: FBT
+        """Replace all handlers."""
+        self.handlers = []
+        self.inheritable_handlers = []
+        self._join(check_handlers(handlers), inherit=inherit)
+
+    def set_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:  # noqa: FBT
+        """Replace all handlers by this one."""
+        self.set_handlers([handler], inherit=inherit)
+
+    def add_tags(self, tags: list[str], inherit: bool = True) -> None:  # noqa: FBT
+        """Add tags, each once; with `inherit`, for descendants too."""
+        if tags:
+            self.tags = _united(self.tags, tags)
+            if inherit:
+                self.inheritable_tags = _united(self.inheritable_tags, tags)
+
+    def remove_tags(self, tags: list[str]) -> None:
+        """Take tags away, here and for descendants."""
+        self.tags = [tag for tag in self.tags if tag not in tags]
+        self.inheritable_tags = [tag for tag in self.inheritable_tags if tag not in tags]
+
+    def add_metadata(self, metadata: dict[str, Any], inherit: bool = True) -> None:  # noqa: FBT
+        """Add metadata, replacing values of the same key; with `inherit`, for descendants too."""
+        if metadata:
+            self.metadata = {**self.metadata, **metadata}
+            if inherit:
+                self.inheritable_metadata = {**self.inheritable_metadata, **metadata}
+
+    def remove_metadata(self, keys: list[str]) -> None:
+        """Take metadata away, here and for descendants."""
+        self.metadata = {k: v for k, v in self.metadata.items() if k not in keys}
+        self.inheritable_metadata = {
+            k: v for k, v in self.inheritable_metadata.items() if k not in keys
+        }
+
+    def _join(self, handlers: list[Any], *, inherit: bool) -> None:
+        if handlers:
+            self.handlers = _joined(self.handlers, handlers)
+            if inherit:
+                self.inheritable_handlers = _joined(self.inheritable_handlers, handlers)
+
+    def _custom_event(self, run_id: UUID | None, extra: dict[str, Any]) -> dict[str, Any]:
+        """The keywords that go with an event of the user's own."""
+        if extra:
+            raise ValueError(
+                f"a custom event has no keywords of its own ({', '.join(extra)}): "
+                "put them into its data"
+            )
+        return {"run_id": run_id or new_run_id(), "tags": self.tags, "metadata": self.metadata}
+
+    def _listeners(self) -> Listeners:
+        handlers = self.handlers
+        if not handlers:
+            return NOBODY
+        known = self._known
+        # The length too: code written for LangChain appends to the list itself.
+        if known is None or known[0] is not handlers or known[1] != len(handlers):
+            listeners = Listeners(handlers, self.inheritable_handlers)
+            self._known = known = (handlers, len(handlers), listeners)
+        return known[2]
+
+    def _run(self, run_id: UUID, parent_run_id: UUID | None = None) -> Run:
+        return Run(
+            run_id,
+            parent_run_id or self.parent_run_id,
+            self.handlers,
+            self.inheritable_handlers,
+            self.tags,
+            self.inheritable_tags,
+            self.metadata,
+            self.inheritable_metadata,
+            self._listeners(),
+            self._parent,
+        )
+
+
+def _joined(handlers: list[Any], more: list[Any]) -> list[Any]:
+    present = {id(handler) for handler in handlers}
+    new = [handler for handler in more if id(handler) not in present]
+    return [*handlers, *new] if new else handlers
+
+
+def _united(tags: list[str], more: list[str]) -> list[str]:
+    return [*tags, *(tag for tag in dict.fromkeys(more) if tag not in tags)]

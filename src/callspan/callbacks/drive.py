@@ -1,0 +1,81 @@
+"""Running a body inside its run: in its own frame, ended once, whatever happens.
+
+Four drivers, for the four kinds of body: a function, a coroutine function, a generator and an
+async generator. Everything in callspan that runs a body goes through one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from opentelemetry.context import attach
+
+from callspan.callbacks.activate import Keep, astep, leave, step
+from callspan.callbacks.run_managers import AsyncRunManager, RunManager
+
+T = TypeVar("T")
+Result = Callable[[], Any]
+"""Gives what the end event of a stream reports, once its last chunk is out."""
+
+
+def call(run: RunManager, body: Callable[..., T], *args: Any) -> T:
+    """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
+    try:
+        token = attach(run._run.context())
+        try:
+            result = body(*args)
+        finally:
+            leave(token)
+    except BaseException as error:
+        run.close(run.error_event, error, {})
+        raise
+    run.close(run.end_event, result, {})
+    return result
+
+
+async def acall(run: AsyncRunManager, body: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """As `call`, of a coroutine function."""
+    try:
+        token = attach(run._run.context())
+        try:
+            result = await body(*args)
+        finally:
+            leave(token)
+    except GeneratorExit as error:
+        # The coroutine is being closed, not awaited: nothing can be awaited here any more.
+        run.get_sync().close(run.error_event, error, {})
+        raise
+    except BaseException as error:
+        await run.close(run.error_event, error, {})
+        raise
+    await run.close(run.end_event, result, {})
+    return result
+
+
+def stream(
+    run: RunManager, source: Iterator[T], keep: Keep | None, result: Result
+) -> Generator[T, Any, Any]:
+    """Yield what `source` yields, in the run, step by step; the run ends with `result()`."""
+
+    def end(error: BaseException | None) -> None:
+        if error is None:
+            run.close(run.end_event, result(), {})
+        else:
+            run.close(run.error_event, error, {})
+
+    return step(run._run.context(), source, keep, end)
+
+
+def astream(
+    run: AsyncRunManager, source: AsyncIterator[T], keep: Keep | None, result: Result
+) -> AsyncGenerator[T, Any]:
+    """As `stream`, of an async generator or iterator."""
+
+    async def end(error: BaseException | None) -> None:
+        if error is None:
+            await run.close(run.end_event, result(), {})
+        else:
+            await run.close(run.error_event, error, {})
+
+    return astep(run._run.context(), source, keep, end)
