@@ -22,6 +22,10 @@ class InputError(CallspanError, ValueError):
     """A value given to a block, a prompt, a message or a model cannot be used."""
 
 
+class MergeError(InputError, TypeError):
+    """Two message chunks hold values that cannot be added."""
+
+
 class MissingVariableError(InputError, KeyError):
     """A prompt was formatted without a variable that it needs."""
 
