@@ -1,0 +1,41 @@
+"""callspan: callbacks that are spans.
+
+Pass handlers at run time and they reach every nested run; each run is an OpenTelemetry span.
+"""
+
+from callspan._version import __version__
+from callspan.callbacks.ambient import use_config
+from callspan.callbacks.custom import adispatch_custom_event, dispatch_custom_event
+from callspan.callbacks.groups import atrace_as_chain_group, trace_as_chain_group
+from callspan.callbacks.threads import ContextThreadPoolExecutor
+from callspan.decorator import traced
+from callspan.errors import (
+    CallbackError,
+    CallspanError,
+    ConfigurationError,
+    InputError,
+    MissingDependencyError,
+    MissingVariableError,
+    ToolInputError,
+)
+from callspan.tracing import OTelCallbackHandler, suppress_tracing
+
+__all__ = [
+    "CallbackError",
+    "CallspanError",
+    "ConfigurationError",
+    "ContextThreadPoolExecutor",
+    "InputError",
+    "MissingDependencyError",
+    "MissingVariableError",
+    "OTelCallbackHandler",
+    "ToolInputError",
+    "__version__",
+    "adispatch_custom_event",
+    "atrace_as_chain_group",
+    "dispatch_custom_event",
+    "suppress_tracing",
+    "trace_as_chain_group",
+    "traced",
+    "use_config",
+]

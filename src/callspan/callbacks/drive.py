@@ -15,11 +15,15 @@ from callspan.callbacks.activate import Keep, astep, leave, step
 from callspan.callbacks.run_managers import AsyncRunManager, RunManager
 
 T = TypeVar("T")
+Report = Callable[[T], Any]
+"""Makes what the end event says from what the body returned."""
 Result = Callable[[], Any]
-"""Gives what the end event of a stream reports, once its last chunk is out."""
+"""Gives what the end event of a stream says, once its last chunk is out."""
 
 
-def call(run: RunManager, body: Callable[..., T], *args: Any) -> T:
+def call(
+    run: RunManager, body: Callable[..., T], *args: Any, report: Report[T] | None = None
+) -> T:
     """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
     try:
         token = attach(run._run.context())
@@ -30,11 +34,16 @@ def call(run: RunManager, body: Callable[..., T], *args: Any) -> T:
     except BaseException as error:
         run.close(run.error_event, error, {})
         raise
-    run.close(run.end_event, result, {})
+    run.close(run.end_event, result if report is None else report(result), {})
     return result
 
 
-async def acall(run: AsyncRunManager, body: Callable[..., Awaitable[T]], *args: Any) -> T:
+async def acall(
+    run: AsyncRunManager,
+    body: Callable[..., Awaitable[T]],
+    *args: Any,
+    report: Report[T] | None = None,
+) -> T:
     """As `call`, of a coroutine function."""
     try:
         token = attach(run._run.context())
@@ -49,7 +58,7 @@ async def acall(run: AsyncRunManager, body: Callable[..., Awaitable[T]], *args: 
     except BaseException as error:
         await run.close(run.error_event, error, {})
         raise
-    await run.close(run.end_event, result, {})
+    await run.close(run.end_event, result if report is None else report(result), {})
     return result
 
 

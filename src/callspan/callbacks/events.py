@@ -14,7 +14,7 @@ Phase = Literal["start", "point", "end", "error"]
 class Event(NamedTuple):
     """One row of the table."""
 
-    index: int
+    place: int
     """Position in `EVENTS`; listeners are looked up by it."""
     method: str
     """The handler method that hears this event."""
@@ -25,7 +25,7 @@ class Event(NamedTuple):
 
 
 def _table(*rows: tuple[str, Phase, str | None]) -> tuple[Event, ...]:
-    return tuple(Event(index, *row) for index, row in enumerate(rows))
+    return tuple(Event(place, *row) for place, row in enumerate(rows))
 
 
 EVENTS: Final = _table(

@@ -67,14 +67,11 @@ class Listeners:
 
     def of(self, event: Event) -> Heard | None:
         """Who hears `event`; None when nobody does."""
-        heard: Heard | None = self._heard[event.index]
+        heard: Heard | None = self._heard[event.place]
         if heard is _UNASKED:
             found = [one for one in (_listener(h, event) for h in self.handlers) if one]
-            heard = self._heard[event.index] = Heard(found) if found else None
+            heard = self._heard[event.place] = Heard(found) if found else None
         return heard
-
-
-NOBODY: Final = Listeners(())
 
 
 def check_handlers(callbacks: Any) -> list[Any]:
@@ -216,3 +213,7 @@ def _with_text_fallback(
         return finish(result, args, kwargs) if iscoroutine(result) else result
 
     return told
+
+
+NOBODY: Final = Listeners(())
+"""For a run without handlers."""

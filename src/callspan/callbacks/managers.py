@@ -131,11 +131,11 @@ class _Manager(BaseCallbackManager):
             if callbacks:
                 manager._join(check_handlers(callbacks), inherit=True)
             return manager
-        if around is None or around.handlers is callbacks.inheritable_handlers:
-            joins = False  # nothing to join, or the same settings
-        else:
-            joins = callbacks.parent_run_id in (None, around.run_id)
-        if joins:
+        if (
+            around is not None
+            and around.handlers is not callbacks.inheritable_handlers
+            and callbacks.parent_run_id in (None, around.run_id)
+        ):
             return cls._of_scope(around).merge(callbacks)
         manager = cls.__new__(cls)
         manager.__dict__.update(callbacks.__dict__)

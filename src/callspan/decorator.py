@@ -1,0 +1,196 @@
+"""`@traced`: a function of the user's own as a run."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Literal, TypeVar, overload
+
+from callspan.callbacks.drive import acall, astream, call, stream
+from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.run_managers import AsyncRunManager, RunManager
+from callspan.errors import ConfigurationError
+from callspan.outputs import Generation, LLMResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+Kind = Literal["chain", "agent", "tool", "retriever", "llm"]
+
+_STARTS = {
+    "chain": "on_chain_start",
+    "agent": "on_chain_start",
+    "tool": "on_tool_start",
+    "retriever": "on_retriever_start",
+    "llm": "on_llm_start",
+}
+_KEPT_CHUNKS = 1_000
+"""How many chunks of a generator its end event reports, so that an endless one takes no memory."""
+
+
+@overload
+def traced(fn: F) -> F: ...
+@overload
+def traced(
+    *,
+    kind: Kind = "chain",
+    name: str | None = None,
+    tags: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Callable[[F], F]: ...
+def traced(
+    fn: F | None = None,
+    *,
+    kind: Kind = "chain",
+    name: str | None = None,
+    tags: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> F | Callable[[F], F]:
+    """Make each call of a function a run: a span, and events for the handlers around it.
+
+    Functions, coroutine functions, generators and async generators stay what they are. The run's
+    input is the arguments by name; its output is what is returned, or the list of what is
+    yielded (the first 1,000).
+
+    Args:
+        fn: The function, where the decorator has no arguments of its own.
+        kind: What the run is: chain, agent, tool, retriever or llm. A retriever's query and an
+            llm's prompt are the first argument, as text.
+        name: The run's name; the function's when left out.
+        tags: Tags of the run and its descendants.
+        metadata: Metadata of the run and its descendants.
+
+    Raises:
+        ConfigurationError: if `kind` is none of these, or what is decorated is no function.
+    """
+    if kind not in _STARTS:
+        raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
+    if fn is None:
+        return functools.partial(traced, kind=kind, name=name, tags=tags, metadata=metadata)  # type: ignore[return-value]
+    if not callable(fn) or isinstance(fn, type):
+        raise ConfigurationError(f"@traced goes on functions and methods, not on {fn!r}")
+    return _wrapped(fn, _Start(fn, kind, name, tags, metadata))
+
+
+class _Start:
+    """How the calls of one function start their runs, and what their ends report."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        kind: Kind,
+        name: str | None,
+        tags: list[str] | None,
+        metadata: dict[str, Any] | None,
+    ) -> None:
+        self._method = _STARTS[kind]
+        self._kind = kind
+        self._tags = tags
+        self._metadata = metadata
+        self._name = name or getattr(fn, "__name__", type(fn).__name__)
+        self._serialized = {
+            "name": self._name,
+            "id": [str(getattr(fn, "__module__", "")), self._name],
+        }
+        self._signature = inspect.signature(fn)
+        parameters = list(self._signature.parameters.values())
+        self._bound_to = next((p.name for p in parameters[:1] if p.name in ("self", "cls")), None)
+        self.report = _as_result if kind == "llm" else None
+
+    def sync(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunManager:
+        manager = CallbackManager.configure(None, None, False, self._tags, None, self._metadata)
+        given, extra = self._input(args, kwargs)
+        started = getattr(manager, self._method)(self._serialized, given, **extra)
+        return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
+
+    async def asynchronous(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncRunManager:
+        manager = AsyncCallbackManager.configure(
+            None, None, False, self._tags, None, self._metadata
+        )
+        given, extra = self._input(args, kwargs)
+        started = await getattr(manager, self._method)(self._serialized, given, **extra)
+        return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
+
+    def _input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        try:
+            arguments = dict(self._signature.bind(*args, **kwargs).arguments)
+        except TypeError:  # the call itself is about to raise it
+            arguments = {"args": args, **kwargs}
+        arguments.pop(self._bound_to, None)  # type: ignore[arg-type]
+        extra: dict[str, Any] = {"name": self._name}
+        if self._kind == "tool":
+            return _text(arguments), {**extra, "inputs": arguments}
+        if self._kind in ("retriever", "llm"):
+            first = _text(next(iter(arguments.values()), ""))
+            return (first if self._kind == "retriever" else [first]), extra
+        return arguments, ({**extra, "run_type": "agent"} if self._kind == "agent" else extra)
+
+
+def _wrapped(fn: Any, start: _Start) -> Any:
+    def collector() -> tuple[Callable[[Any], None], Callable[[], Any]]:
+        chunks: list[Any] = []
+
+        def keep(chunk: Any) -> None:
+            if len(chunks) < _KEPT_CHUNKS:
+                chunks.append(chunk)
+
+        return keep, lambda: chunks if start.report is None else start.report(chunks)
+
+    if inspect.isasyncgenfunction(fn):
+
+        @functools.wraps(fn)
+        async def agenerate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            source = fn(*args, **kwargs)
+            run = await start.asynchronous(args, kwargs)
+            chunks = astream(run, source, *collector())
+            resume: Callable[..., Any] = chunks.asend
+            argument: Any = None
+            while True:
+                try:
+                    chunk = await resume(argument)
+                except StopAsyncIteration:
+                    return
+                try:
+                    argument = yield chunk
+                    resume = chunks.asend
+                except BaseException as error:  # noqa: BLE001  # it is the function's to answer
+                    resume, argument = chunks.athrow, error
+
+        return agenerate
+    if inspect.isgeneratorfunction(fn):
+
+        @functools.wraps(fn)
+        def generate(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            source = fn(*args, **kwargs)
+            run = start.sync(args, kwargs)
+            return (yield from stream(run, source, *collector()))
+
+        return generate
+    if inspect.iscoroutinefunction(fn):
+
+        @functools.wraps(fn)
+        async def acalled(*args: Any, **kwargs: Any) -> Any:
+            run = await start.asynchronous(args, kwargs)
+            return await acall(run, functools.partial(fn, *args, **kwargs), report=start.report)
+
+        return acalled
+
+    @functools.wraps(fn)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        run = start.sync(args, kwargs)
+        return call(run, functools.partial(fn, *args, **kwargs), report=start.report)
+
+    return called
+
+
+def _as_result(output: Any) -> LLMResult:
+    if isinstance(output, LLMResult):
+        return output
+    text = "".join(map(_text, output)) if isinstance(output, list) else _text(output)
+    return LLMResult(generations=[[Generation(text=text)]])
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # a value that cannot be printed is no reason to fail
+        return f"<{type(value).__name__} that cannot be printed>"

@@ -1,0 +1,6 @@
+"""From runs to spans."""
+
+from callspan.tracing.handler import OTelCallbackHandler
+from callspan.tracing.suppress import suppress_tracing
+
+__all__ = ["OTelCallbackHandler", "suppress_tracing"]

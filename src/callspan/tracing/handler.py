@@ -1,0 +1,419 @@
+"""OTelCallbackHandler: the events of a run, as the life of a span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    TracerProvider,
+    get_tracer_provider,
+)
+
+from callspan.callbacks.ambient import register_implicit_handler
+from callspan.callbacks.handlers import BaseCallbackHandler
+from callspan.errors import ConfigurationError
+from callspan.tracing.attributes import RunStart, labels, names, of_input, of_output
+from callspan.tracing.content import ContentGate
+from callspan.tracing.outcome import Outcome, error_type, outcome_of, record_error
+from callspan.tracing.registry import Record, Registry, all_registries, registry_of
+from callspan.tracing.suppress import is_suppressed
+
+_CONVENTIONS: Final = frozenset({"gen_ai", "openinference"})
+_UNFINISHED: Final = Status(StatusCode.ERROR, "the run never ended")
+
+
+class OTelCallbackHandler(BaseCallbackHandler):
+    """Makes a span of every run it hears of.
+
+    Pass it as a callback at run time, to the constructor of one object, or let `configure` set it
+    up for the whole program. A run has one span a provider, however many handlers hear of it.
+    The parent is the span of the parent run, or the user's own span inside it; a run without
+    parent is a child of the current span.
+
+    Args:
+        tracer_provider: Where spans go; None is the global provider, looked up when it is used.
+        capture_content: Whether prompts, answers, arguments and documents are recorded. None:
+            as OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says; off when that is unset.
+        capture_error_text: Whether the text of exceptions is; None: as `capture_content`.
+        redact: Called with an attribute's key and its Python value before it is recorded, for
+            content, exception text, tags and metadata; returns the value to record.
+        content_limit: The most bytes of UTF-8 that one attribute of content has.
+        conventions: "gen_ai", and "openinference" for that project's full set of attributes.
+        max_open_runs: How many runs may be open in one provider; beyond that the oldest are
+            ended as unfinished.
+
+    Raises:
+        ConfigurationError: if an argument is out of range.
+    """
+
+    run_inline = True
+    implicit = False
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        capture_content: bool | None = None,
+        capture_error_text: bool | None = None,
+        redact: Callable[[str, Any], Any] | None = None,
+        content_limit: int = 65536,
+        conventions: Sequence[str] = ("gen_ai",),
+        max_open_runs: int = 10_000,
+    ) -> None:
+        unknown = set(conventions) - _CONVENTIONS
+        if isinstance(conventions, str) or unknown:
+            raise ConfigurationError(
+                f'conventions takes a sequence of "gen_ai" and "openinference", not {conventions!r}'
+            )
+        if isinstance(max_open_runs, bool) or not isinstance(max_open_runs, int):
+            raise ConfigurationError(f"max_open_runs takes a whole number, not {max_open_runs!r}")
+        if max_open_runs < 1:
+            raise ConfigurationError(f"max_open_runs must be at least 1, not {max_open_runs}")
+        if tracer_provider is not None and not hasattr(tracer_provider, "get_tracer"):
+            raise ConfigurationError(
+                "tracer_provider takes an OpenTelemetry TracerProvider, "
+                f"not {type(tracer_provider).__name__}"
+            )
+        self._provider = tracer_provider
+        self._known: tuple[TracerProvider, Registry] | None = None
+        self._max_open_runs = max_open_runs
+        self.openinference = "openinference" in conventions
+        self.gate = ContentGate(
+            capture_content=capture_content,
+            capture_error_text=capture_error_text,
+            redact=redact,
+            content_limit=content_limit,
+        )
+
+    def get_span(self, run_id: UUID) -> Span | None:
+        """Return the span of an open run, to set attributes of your own; None if it is not open."""
+        record = self._record(run_id)
+        return None if record is None else record.span
+
+    def get_span_context(self, run_id: UUID) -> SpanContext | None:
+        """Return the span context of a run that is open, or was among the last 1,000 to end."""
+        for registry in self._candidates():
+            found = registry.span_context(run_id)
+            if found is not None:
+                return found
+        return None
+
+    # What callspan's own managers ask of a handler, beyond the events.
+
+    def stands_for(self) -> object:
+        """Return what all handlers of the same provider share: one of them hears a run."""
+        return self._registry() or self
+
+    def run_context(self, run_id: UUID, context: Context) -> Context:
+        """Return `context` with the run's span as the current one, for the run's body."""
+        registry = self._registry()
+        return context if registry is None else registry.run_context(run_id, context)
+
+    # Starts
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start the span of a chain, prompt, parser, function or agent."""
+        self._start("chain", serialized, inputs, run_id, parent_run_id, tags, metadata, kwargs)
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start the span of a chat model."""
+        inputs = messages[0] if messages else []
+        self._start("chat_model", serialized, inputs, run_id, parent_run_id, tags, metadata, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start the span of a text model."""
+        inputs = prompts[0] if prompts else ""
+        self._start("llm", serialized, inputs, run_id, parent_run_id, tags, metadata, kwargs)
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start the span of a tool."""
+        given = input_str if inputs is None else inputs
+        self._start("tool", serialized, given, run_id, parent_run_id, tags, metadata, kwargs)
+
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any],
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start the span of a retriever."""
+        self._start("retriever", serialized, query, run_id, parent_run_id, tags, metadata, kwargs)
+
+    # Ends
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a chain."""
+        self._end(run_id, outputs)
+
+    def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a text or chat model."""
+        self._end(run_id, response)
+
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a tool."""
+        self._end(run_id, output)
+
+    def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a retriever."""
+        self._end(run_id, documents)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a chain that raised."""
+        self._end(run_id, None, error)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a model that raised."""
+        self._end(run_id, kwargs.get("response"), error)
+
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a tool that raised."""
+        self._end(run_id, None, error)
+
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a retriever that raised."""
+        self._end(run_id, None, error)
+
+    # Between start and end
+
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note when the first token came."""
+        record = self._record(run_id)
+        if record is None or record.first_token:
+            return
+        record.first_token = True
+        span = record.span
+        if span.is_recording():
+            waited = perf_counter() - record.started
+            span.set_attributes(
+                {names.REQUEST_STREAM: True, names.RESPONSE_TIME_TO_FIRST_CHUNK: waited}
+            )
+            span.add_event("first_token")
+
+    def on_text(self, text: str, *, run_id: UUID, **kwargs: Any) -> None:
+        """Add a `text` event."""
+        self._event(run_id, "text", text)
+
+    def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Add a `retry` event, with the number and the error of the attempt that failed."""
+        attributes: dict[str, Any] = {"callspan.run.attempt": retry_state.attempt_number}
+        outcome = retry_state.outcome
+        error = outcome.exception() if outcome is not None and outcome.failed else None
+        if error is not None:
+            attributes["error.type"] = error_type(error)
+        self._event(run_id, "retry", None, attributes)
+
+    def on_agent_action(self, action: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Add an `agent_action` event, with the tool's name."""
+        self._event(run_id, "agent_action", action.tool_input, {names.TOOL_NAME: action.tool})
+
+    def on_agent_finish(self, finish: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Add an `agent_finish` event."""
+        self._event(run_id, "agent_finish", finish.return_values)
+
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Add an event of the user's own, under its own name."""
+        self._event(run_id, name, data)
+
+    # What the methods above share
+
+    def _registry(self) -> Registry | None:
+        """The registry of this handler's provider; None where no SDK is set up."""
+        provider = get_tracer_provider() if self._provider is None else self._provider
+        known = self._known
+        if known is not None and known[0] is provider:
+            return known[1]
+        if isinstance(provider, ProxyTracerProvider):
+            # A proxy stands for the global provider, once there is one.
+            provider = get_tracer_provider()
+        if isinstance(provider, ProxyTracerProvider | NoOpTracerProvider):
+            return None
+        registry = registry_of(provider)
+        self._known = (provider, registry)
+        return registry
+
+    def _candidates(self) -> list[Registry]:
+        """Where a run may be: with this provider, or the global one before it was replaced."""
+        own = self._registry()
+        if self._provider is not None:
+            return [] if own is None else [own]
+        others = [registry for registry in all_registries() if registry is not own]
+        return others if own is None else [own, *others]
+
+    def _record(self, run_id: UUID) -> Record | None:
+        own = self._registry()
+        record = None if own is None else own.get(run_id)
+        if record is None:
+            found = (registry.get(run_id) for registry in self._candidates())
+            record = next(filter(None, found), None)
+        return record
+
+    def _start(
+        self,
+        kind: str,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        tags: list[str] | None,
+        metadata: dict[str, Any] | None,
+        extra: dict[str, Any],
+    ) -> None:
+        registry = self._registry()
+        context = get_current()
+        if registry is None or is_suppressed(context):
+            return
+        serialized = serialized or {}
+        start = RunStart(
+            kind,
+            extra.get("name") or serialized.get("name") or (serialized.get("id") or [kind])[-1],
+            run_id,
+            parent_run_id is None,
+            serialized,
+            inputs,
+            tags or [],
+            metadata or {},
+            extra,
+        )
+        told = labels(start, self.gate) if tags or metadata else {}
+        record = registry.open(self, start, parent_run_id, context, told)
+        if record is None:
+            return
+        if self.gate.captures and record.span.is_recording():
+            record.span.set_attributes(
+                of_input(start, self.gate, openinference=self.openinference)
+            )
+        start.inputs = None
+        for oldest in registry.over(self._max_open_runs):
+            _finish(oldest, "unfinished")
+
+    def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
+        registry = self._registry()
+        record = None if registry is None else registry.close(run_id)
+        if record is None:
+            for registry in self._candidates():
+                record = registry.close(run_id)
+                if record is not None:
+                    break
+        if record is None or registry is None:
+            return
+        outcome = outcome_of(error)
+        if outcome == "cancelled":
+            _cancel_lost_children(registry, run_id)
+        _finish(record, outcome, result, error)
+
+    def _event(
+        self, run_id: UUID, name: str, data: Any, attributes: dict[str, Any] | None = None
+    ) -> None:
+        record = self._record(run_id)
+        if record is None or not record.span.is_recording():
+            return
+        attributes = dict(attributes or {})
+        gate = record.handler.gate
+        if gate.captures and data is not None:
+            attributes["callspan.event.data"] = gate.json("callspan.event.data", data)
+        record.span.add_event(name, attributes)
+
+
+def end_open_runs(provider: TracerProvider) -> None:
+    """End every run that is still open in `provider` as unfinished; for its shutdown."""
+    for record in registry_of(provider).over(0):
+        _finish(record, "unfinished")
+
+
+def _cancel_lost_children(registry: Registry, run_id: UUID) -> None:
+    for child in registry.lost_children(run_id):
+        if registry.close(child.start.run_id) is child:
+            _cancel_lost_children(registry, child.start.run_id)
+            _finish(child, "cancelled")
+
+
+def _finish(
+    record: Record, outcome: Outcome, result: Any = None, error: BaseException | None = None
+) -> None:
+    """End a span that was taken out of its registry."""
+    span, handler = record.span, record.handler
+    if span.is_recording():
+        attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
+        if result is not None:
+            attributes.update(
+                of_output(record.start, result, handler.gate, openinference=handler.openinference)
+            )
+        span.set_attributes(attributes)
+        if outcome == "error" and error is not None:
+            record_error(span, error, handler.gate)
+        elif outcome == "unfinished":
+            span.set_status(_UNFINISHED)
+    span.end()
+
+
+class _Implicit:
+    """The handler that hears every run of the program, as long as there is an SDK to export to."""
+
+    def __init__(self) -> None:
+        self.handler = OTelCallbackHandler()
+        self.handler.implicit = True
+
+    def find(self) -> OTelCallbackHandler | None:
+        if self.handler._registry() is None or is_suppressed(get_current()):
+            return None
+        return self.handler
+
+
+implicit: Final = _Implicit()
+register_implicit_handler(implicit.find)

@@ -1,0 +1,223 @@
+"""The spans of one tracer provider: which run has which, whose child it is, and that it ends once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+from weakref import WeakKeyDictionary, ref
+
+from opentelemetry.context import Context, create_key
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    TracerProvider,
+    get_current_span,
+    get_tracer_provider,
+    set_span_in_context,
+)
+
+from callspan._version import __version__
+from callspan.callbacks.ambient import scope_of
+from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
+from callspan.tracing.attributes.names import SCHEMA_URL
+
+_SPANS_KEY: Final = create_key("callspan-spans")
+(_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+_RECENT: Final = 1_000
+"""How many finished runs a provider remembers, for children that start late."""
+
+
+class Record:
+    """One open run in one provider."""
+
+    __slots__ = ("first_token", "handler", "parent_run_id", "span", "start", "started")
+
+    def __init__(
+        self, handler: Any, start: RunStart, parent_run_id: UUID | None, span: Span
+    ) -> None:
+        self.handler = handler
+        self.start = start
+        self.parent_run_id = parent_run_id
+        self.span = span
+        self.started = perf_counter()
+        self.first_token = False
+
+
+class _Spans:
+    """What a Context carries of the spans around it, one a provider.
+
+    So a provider finds its nearest span even where it does not cover the run in between.
+    """
+
+    __slots__ = ("by_registry", "current", "run_id")
+
+    def __init__(
+        self, run_id: UUID, current: Registry, by_registry: dict[Registry, Span]
+    ) -> None:
+        self.run_id = run_id
+        self.current = current
+        self.by_registry = by_registry
+
+
+class Registry:
+    """The runs of one provider that are open, and the span contexts of the last that were."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = ref(provider)
+        self._tracer = provider.get_tracer("callspan", __version__, SCHEMA_URL)
+        self._resource = getattr(provider, "resource", None)
+        self._open: OrderedDict[int, Record] = OrderedDict()
+        self._recent: OrderedDict[int, SpanContext] = OrderedDict()
+
+    @property
+    def is_global(self) -> bool:
+        """Whether this is the provider of the application as a whole."""
+        return self._provider() is get_tracer_provider()
+
+    def open(
+        self,
+        handler: Any,
+        start: RunStart,
+        parent_run_id: UUID | None,
+        context: Context,
+        labels: dict[str, Any],
+    ) -> Record | None:
+        """Start the span of a run; None if it has one: the first handler's claim holds."""
+        key = start.run_id.int
+        if key in self._open:
+            return None
+        attributes = at_start(start, context, openinference=handler.openinference)
+        if labels:
+            attributes.update(labels)
+        span = self._tracer.start_span(
+            span_name(start),
+            self._parent(parent_run_id, context),
+            span_kind(start),
+            attributes,
+        )
+        record = self._open[key] = Record(handler, start, parent_run_id, span)
+        return record
+
+    def get(self, run_id: UUID) -> Record | None:
+        """Return the open run."""
+        return self._open.get(run_id.int)
+
+    def close(self, run_id: UUID) -> Record | None:
+        """Take an open run out, to be ended by the caller; None if it has ended."""
+        record = self._open.pop(run_id.int, None)
+        if record is not None:
+            self._remember(record)
+        return record
+
+    def over(self, bound: int) -> list[Record]:
+        """Take out the oldest runs, as many as are open beyond `bound`."""
+        records = []
+        while len(self._open) > bound:
+            try:
+                _, record = self._open.popitem(last=False)
+            except KeyError:  # another thread was faster
+                break
+            self._remember(record)
+            records.append(record)
+        return records
+
+    def lost_children(self, run_id: UUID) -> list[Record]:
+        """Return the models, retrievers and tools still open under a run that was cancelled."""
+        return [
+            record
+            for record in list(self._open.values())
+            if record.parent_run_id == run_id and record.start.kind != "chain"
+        ]
+
+    def span_context(self, run_id: UUID) -> SpanContext | None:
+        """Return the span context of a run that is open or has ended not long ago."""
+        record = self._open.get(run_id.int)
+        return self._recent.get(run_id.int) if record is None else record.span.get_span_context()
+
+    def run_context(self, run_id: UUID, context: Context) -> Context:
+        """Return `context` as the run's body is to see it: with the run's span.
+
+        With several providers, the current span is the global provider's, else the one of the
+        handler that comes last here, which is the first that was passed.
+        """
+        record = self._open.get(run_id.int)
+        if record is None:
+            return context
+        span = record.span
+        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        if around is None:
+            return Context(
+                {**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, {self: span})}
+            )
+        spans = {**around.by_registry, self: span}
+        if around.run_id == run_id and around.current.is_global:
+            return Context({**context, _SPANS_KEY: _Spans(run_id, around.current, spans)})
+        return Context({**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, spans)})
+
+    def _parent(self, parent_run_id: UUID | None, context: Context) -> Context:
+        """Return `context` with the span that is to be the parent.
+
+        The Context's run is the parent run: the current span, which is the run's own or the
+        user's inside it. Otherwise the parent run's span. Without a parent run, or with one that
+        this provider never saw: the ambient span.
+        """
+        if parent_run_id is not None:
+            scope = scope_of(context)
+            if scope is None or scope.run_id != parent_run_id:
+                found = self.span_context(parent_run_id)
+                if found is not None:
+                    return set_span_in_context(NonRecordingSpan(found), context)
+        current = get_current_span(context)
+        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        if self._is_ours(current, around):
+            return context
+        own = INVALID_SPAN if around is None else around.by_registry.get(self, INVALID_SPAN)
+        return set_span_in_context(own, context)
+
+    def _is_ours(self, span: Span, around: _Spans | None) -> bool:
+        """Whether this provider made `span`, as far as can be told.
+
+        A recording span of the SDK has its provider's resource. Of other spans (a remote parent,
+        one that is not sampled) those around the runs are everybody's, and those inside a run
+        belong to the provider whose span is current there.
+        """
+        if around is not None:
+            own = around.by_registry.get(self)
+            if span is own:
+                return True
+            if any(span is other for other in around.by_registry.values()):
+                return False
+        resource = getattr(span, "resource", None)
+        if resource is not None and self._resource is not None:
+            return resource is self._resource
+        return around is None or around.current is self
+
+    def _remember(self, record: Record) -> None:
+        self._recent[record.start.run_id.int] = record.span.get_span_context()
+        if len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+
+_registries: WeakKeyDictionary[TracerProvider, Registry] = WeakKeyDictionary()
+_lock = Lock()
+
+
+def registry_of(provider: TracerProvider) -> Registry:
+    """Return the one registry of `provider`."""
+    registry = _registries.get(provider)
+    if registry is None:
+        with _lock:
+            registry = _registries.get(provider)
+            if registry is None:
+                registry = _registries[provider] = Registry(provider)
+    return registry
+
+
+def all_registries() -> list[Registry]:
+    """Return every registry there is."""
+    return list(_registries.values())
