@@ -136,6 +136,7 @@ class ConsoleCallbackHandler(BaseCallbackHandler):
         run_type: str,
         serialized: dict[str, Any],
         shown: str,
+        /,
         *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
