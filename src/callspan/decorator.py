@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
 from callspan.callbacks.drive import acall, astream, call, stream
@@ -28,9 +28,17 @@ _KEPT_CHUNKS = 1_000
 
 
 @overload
-def traced(fn: F) -> F: ...
+def traced(
+    fn: F,
+    *,
+    kind: Kind = "chain",
+    name: str | None = None,
+    tags: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> F: ...
 @overload
 def traced(
+    fn: None = None,
     *,
     kind: Kind = "chain",
     name: str | None = None,
@@ -38,13 +46,13 @@ def traced(
     metadata: dict[str, Any] | None = None,
 ) -> Callable[[F], F]: ...
 def traced(
-    fn: F | None = None,
+    fn: Any = None,
     *,
     kind: Kind = "chain",
     name: str | None = None,
     tags: list[str] | None = None,
     metadata: dict[str, Any] | None = None,
-) -> F | Callable[[F], F]:
+) -> Any:
     """Make each call of a function a run: a span, and events for the handlers around it.
 
     Functions, coroutine functions, generators and async generators stay what they are. The run's
@@ -65,7 +73,11 @@ def traced(
     if kind not in _STARTS:
         raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
     if fn is None:
-        return functools.partial(traced, kind=kind, name=name, tags=tags, metadata=metadata)  # type: ignore[return-value]
+
+        def decorate(function: F) -> F:
+            return traced(function, kind=kind, name=name, tags=tags, metadata=metadata)
+
+        return decorate
     if not callable(fn) or isinstance(fn, type):
         raise ConfigurationError(f"@traced goes on functions and methods, not on {fn!r}")
     return _wrapped(fn, _Start(fn, kind, name, tags, metadata))
@@ -152,14 +164,14 @@ def _wrapped(fn: Any, start: _Start) -> Any:
                 try:
                     argument = yield chunk
                     resume = chunks.asend
-                except BaseException as error:  # noqa: BLE001  # it is the function's to answer
+                except BaseException as error:  # it is the function's to answer
                     resume, argument = chunks.athrow, error
 
         return agenerate
     if inspect.isgeneratorfunction(fn):
 
         @functools.wraps(fn)
-        def generate(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             source = fn(*args, **kwargs)
             run = start.sync(args, kwargs)
             return (yield from stream(run, source, *collector()))
@@ -192,5 +204,5 @@ def _as_result(output: Any) -> LLMResult:
 def _text(value: Any) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  # a value that cannot be printed is no reason to fail
+    except Exception:  # a value that cannot be printed is no reason to fail
         return f"<{type(value).__name__} that cannot be printed>"

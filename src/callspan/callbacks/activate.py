@@ -92,7 +92,7 @@ def step(
                 keep(chunk)
             try:
                 sent = yield chunk
-            except BaseException as error:  # noqa: BLE001  # it is the source's to answer
+            except BaseException as error:  # it is the source's to answer
                 resume, arguments = _thrower(source), (error,)
             else:
                 if sent is None:
@@ -131,7 +131,7 @@ async def astep(
                 keep(chunk)
             try:
                 sent = yield chunk
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 resume, arguments = _athrower(source), (error,)
             else:
                 if sent is None:

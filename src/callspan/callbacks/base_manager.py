@@ -1,4 +1,4 @@
-"""The settings of a callback manager: handlers, tags and metadata, and which of them are inherited."""
+"""The settings of a callback manager: handlers, tags, metadata, and what of them is inherited."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class BaseCallbackManager(CallbackManagerMixin):
         merged.inheritable_metadata = {**self.inheritable_metadata, **other.inheritable_metadata}
         return merged
 
-    def add_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:  # noqa: FBT
+    def add_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:
         """Add a handler, unless it is there; with `inherit`, for descendants too."""
         self._join(check_handlers([handler]), inherit=inherit)
 
@@ -85,17 +85,17 @@ class BaseCallbackManager(CallbackManagerMixin):
         self.handlers = [one for one in self.handlers if one is not handler]
         self.inheritable_handlers = [one for one in self.inheritable_handlers if one is not handler]
 
-    def set_handlers(self, handlers: list[BaseCallbackHandler], inherit: bool = True) -> None:  # noqa: FBT
+    def set_handlers(self, handlers: list[BaseCallbackHandler], inherit: bool = True) -> None:
         """Replace all handlers."""
         self.handlers = []
         self.inheritable_handlers = []
         self._join(check_handlers(handlers), inherit=inherit)
 
-    def set_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:  # noqa: FBT
+    def set_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:
         """Replace all handlers by this one."""
         self.set_handlers([handler], inherit=inherit)
 
-    def add_tags(self, tags: list[str], inherit: bool = True) -> None:  # noqa: FBT
+    def add_tags(self, tags: list[str], inherit: bool = True) -> None:
         """Add tags, each once; with `inherit`, for descendants too."""
         if tags:
             self.tags = _united(self.tags, tags)
@@ -107,7 +107,7 @@ class BaseCallbackManager(CallbackManagerMixin):
         self.tags = [tag for tag in self.tags if tag not in tags]
         self.inheritable_tags = [tag for tag in self.inheritable_tags if tag not in tags]
 
-    def add_metadata(self, metadata: dict[str, Any], inherit: bool = True) -> None:  # noqa: FBT
+    def add_metadata(self, metadata: dict[str, Any], inherit: bool = True) -> None:
         """Add metadata, replacing values of the same key; with `inherit`, for descendants too."""
         if metadata:
             self.metadata = {**self.metadata, **metadata}

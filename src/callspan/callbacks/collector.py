@@ -48,7 +48,7 @@ def send_waiting() -> None:
             return
         try:
             send()
-        except Exception as error:  # noqa: BLE001  # the code it belongs to is long gone
+        except Exception as error:  # the code it belongs to is long gone
             log.warning("Error in a callback that was put off: %r", error)
 
 

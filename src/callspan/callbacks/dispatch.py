@@ -33,7 +33,7 @@ def tell(heard: Heard, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             result = listener.call(*args, **kwargs)
             if result is not None and iscoroutine(result):
                 _run_in_thread(result)
-        except BaseException as error:  # noqa: BLE001  # the verdict decides what goes on
+        except BaseException as error:  # the verdict decides what goes on
             failure = _verdict(listener, error, failure)
     if failure is not None:
         raise failure
@@ -47,7 +47,7 @@ async def atell(heard: Heard, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             result = listener.call(*args, **kwargs)
             if result is not None and iscoroutine(result):
                 await result
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failure = _verdict(listener, error, failure)
     if heard.others:
         outcomes = await asyncio.gather(
@@ -123,7 +123,7 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> None:
     def run() -> None:
         try:
             asyncio.run(_to_the_last_task(coroutine))
-        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+        except BaseException as error:  # raised again in the caller's thread
             raised.append(error)
 
     thread = threading.Thread(target=copy_context().run, args=(run,), name="callspan-handler")

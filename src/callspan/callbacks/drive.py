@@ -21,9 +21,7 @@ Result = Callable[[], Any]
 """Gives what the end event of a stream says, once its last chunk is out."""
 
 
-def call(
-    run: RunManager, body: Callable[..., T], *args: Any, report: Report[T] | None = None
-) -> T:
+def call(run: RunManager, body: Callable[..., T], *args: Any, report: Report[T] | None = None) -> T:
     """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
     try:
         token = attach(run._run.context())

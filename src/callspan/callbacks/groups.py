@@ -83,9 +83,9 @@ def trace_as_chain_group(
     callback_manager: CallbackManager | None = None,
     *,
     inputs: dict[str, Any] | None = None,
-    project_name: str | None = None,  # noqa: ARG001  # LangSmith's, as are the next two
-    address: Any = None,  # noqa: ARG001
-    example_id: str | UUID | None = None,  # noqa: ARG001
+    project_name: str | None = None,  # LangSmith's, as are the next two
+    address: Any = None,
+    example_id: str | UUID | None = None,
     run_id: UUID | None = None,
     tags: list[str] | None = None,
     metadata: dict[str, Any] | None = None,
@@ -131,9 +131,9 @@ async def atrace_as_chain_group(
     callback_manager: AsyncCallbackManager | None = None,
     *,
     inputs: dict[str, Any] | None = None,
-    project_name: str | None = None,  # noqa: ARG001
-    address: Any = None,  # noqa: ARG001
-    example_id: str | UUID | None = None,  # noqa: ARG001
+    project_name: str | None = None,
+    address: Any = None,
+    example_id: str | UUID | None = None,
     run_id: UUID | None = None,
     tags: list[str] | None = None,
     metadata: dict[str, Any] | None = None,

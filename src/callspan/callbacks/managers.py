@@ -59,14 +59,14 @@ class _Manager(BaseCallbackManager):
         cls,
         inheritable_callbacks: Callbacks = None,
         local_callbacks: Callbacks = None,
-        verbose: bool = False,  # noqa: FBT
+        verbose: bool = False,
         inheritable_tags: list[str] | None = None,
         local_tags: list[str] | None = None,
         inheritable_metadata: dict[str, Any] | None = None,
         local_metadata: dict[str, Any] | None = None,
         *,
-        langsmith_inheritable_metadata: Mapping[str, Any] | None = None,  # noqa: ARG003
-        langsmith_inheritable_tags: list[str] | None = None,  # noqa: ARG003
+        langsmith_inheritable_metadata: Mapping[str, Any] | None = None,
+        langsmith_inheritable_tags: list[str] | None = None,
     ) -> Self:
         """Return a manager for a run that starts here.
 
@@ -253,9 +253,7 @@ class CallbackManager(_Manager):
             run_id = None
             try:
                 started.append(
-                    self._start(
-                        event, CallbackManagerForLLMRun.of(run), serialized, [one], extra
-                    )
+                    self._start(event, CallbackManagerForLLMRun.of(run), serialized, [one], extra)
                 )
             except BaseException as error:
                 for manager in started:

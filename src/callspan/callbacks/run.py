@@ -143,7 +143,3 @@ class Run:
         if collector.any_waiting():
             collector.send_waiting()
         return heard
-
-
-
-

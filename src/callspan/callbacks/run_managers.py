@@ -178,7 +178,9 @@ class BaseRunManager(RunManagerMixin):
         """
         return activate.step(self._run.context(), source, keep)
 
-    def astep(self, source: AsyncIterator[T], *, keep: Keep | None = None) -> AsyncGenerator[T, Any]:
+    def astep(
+        self, source: AsyncIterator[T], *, keep: Keep | None = None
+    ) -> AsyncGenerator[T, Any]:
         """As `step`, for an async generator or iterator."""
         return activate.astep(self._run.context(), source, keep)
 

@@ -335,9 +335,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         if record is None:
             return
         if self.gate.captures and record.span.is_recording():
-            record.span.set_attributes(
-                of_input(start, self.gate, openinference=self.openinference)
-            )
+            record.span.set_attributes(of_input(start, self.gate, openinference=self.openinference))
         start.inputs = None
         for oldest in registry.over(self._max_open_runs):
             _finish(oldest, "unfinished")

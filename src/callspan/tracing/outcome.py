@@ -56,9 +56,9 @@ def record_error(span: Span, error: BaseException, gate: ContentGate) -> None:
     else:
         event["exception.message"] = text
         formatted = "".join(traceback.format_exception(error, limit=-_MAX_FRAMES))
-        event["exception.stacktrace"] = (
-            gate.text("exception.stacktrace", formatted) or _frames_alone(error)
-        )
+        event["exception.stacktrace"] = gate.text(
+            "exception.stacktrace", formatted
+        ) or _frames_alone(error)
         span.set_status(Status(StatusCode.ERROR, text))
     span.set_attribute("error.type", kind)
     span.add_event("exception", event)

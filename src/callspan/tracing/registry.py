@@ -1,4 +1,4 @@
-"""The spans of one tracer provider: which run has which, whose child it is, and that it ends once."""
+"""The spans of one tracer provider: which run has which, whose child it is, that it ends once."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ class _Spans:
 
     __slots__ = ("by_registry", "current", "run_id")
 
-    def __init__(
-        self, run_id: UUID, current: Registry, by_registry: dict[Registry, Span]
-    ) -> None:
+    def __init__(self, run_id: UUID, current: Registry, by_registry: dict[Registry, Span]) -> None:
         self.run_id = run_id
         self.current = current
         self.by_registry = by_registry
