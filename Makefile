@@ -1,0 +1,74 @@
+# `make demo` shows a trace; `make test` checks everything. Both need nothing but Python.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTHONS := 3.10 3.11 3.12 3.13
+RUN := $(VENV)/bin/python -m
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call step,NAME,COMMAND): one line when it succeeds, the command's whole output when it fails.
+define step
+@if output=$$($(2) 2>&1); then echo "$(1): ok"; else echo "$$output"; echo "$(1): failed"; exit 1; fi
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint typecheck unit matrix backends bench clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Answer questions with a traced chain, and show its run tree
+	@$(RUN) callspan.demo
+
+test: lint typecheck ## Everything that CI checks on one Python; backends are built if Go is there
+	@if command -v go >/dev/null; then $(RUN) tests.backends.build || true; fi
+	@$(RUN) pytest -q --cov
+
+lint: $(VENV)/.dev ## Formatting, lint rules, the layers of the imports
+	$(call step,ruff format,$(RUN) ruff format --check .)
+	$(call step,ruff check,$(RUN) ruff check .)
+	$(call step,lint-imports,$(VENV)/bin/lint-imports --no-logo)
+
+typecheck: $(VENV)/.dev ## mypy --strict
+	$(call step,mypy,$(RUN) mypy)
+
+unit: $(VENV)/.dev ## The tests that need no backend, without coverage
+	@$(RUN) pytest -q -m 'not backend'
+
+matrix: $(PYTHONS:%=matrix-%) ## The same on every supported Python that is installed
+
+# An installed pyenv version need not be on PATH, and its shim there need not work.
+matrix-%:
+	@for python in python$* $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$*.*/bin/python 2>/dev/null); do \
+	    if "$$python" -c 'import ensurepip' 2>/dev/null; then \
+	        echo "python$*: $$python"; \
+	        exec $(MAKE) --no-print-directory unit PYTHON="$$python" VENV=.venv-$*; \
+	    fi; \
+	done; \
+	if [ -n "$$CI" ]; then echo "python$*: not found"; exit 1; fi; \
+	echo "python$*: not found, skipped"
+
+backends: $(VENV)/.dev ## Build Jaeger and the Collector for the tests (Go, minutes, once a machine)
+	@$(RUN) tests.backends.build
+
+bench: $(VENV)/.dev ## Measure the cost of a run, as ratios
+	@$(RUN) benchmarks.core
+
+clean: ## Remove the virtual environments and caches
+	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	    .coverage* htmlcov dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.demo: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit("callspan needs Python 3.10 or newer, this is %d.%d: name another with make PYTHON=..." % v[:2])'
+	@echo "$(VENV): installing callspan"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) pip install -q --upgrade pip
+	@$(RUN) pip install -q -e '.[anthropic]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "$(VENV): installing what the tests need"
+	@$(RUN) pip install -q --group dev
+	@touch $@
