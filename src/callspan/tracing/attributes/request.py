@@ -1,0 +1,156 @@
+"""What a model is asked, with which parameters and where: known before it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from callspan.tracing.attributes import names
+from callspan.tracing.attributes.run import RunStart
+
+_PROVIDERS: Final = {
+    "amazon_bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "google_genai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "ibm": "ibm.watsonx.ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "moonshot": "moonshot_ai",
+    "xai": "x_ai",
+}
+_MODEL_KEYS: Final = ("model", "model_name", "model_id", "deployment_name", "azure_deployment")
+_URL_KEYS: Final = (
+    "base_url",
+    "openai_api_base",
+    "anthropic_api_url",
+    "azure_endpoint",
+    "endpoint_url",
+    "api_base",
+)
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def model_of(start: RunStart) -> str | None:
+    """Return the model that is asked for, by its provider's name."""
+    params = start.params
+    for key in _MODEL_KEYS:
+        model = params.get(key)
+        if model and isinstance(model, str):
+            return model
+    model = start.metadata.get("ls_model_name")
+    return model if model and isinstance(model, str) else None
+
+
+def provider_of(start: RunStart) -> str | None:
+    """Return who is asked, by the conventions' name (`gen_ai.provider.name`)."""
+    provider = start.metadata.get("ls_provider")
+    if provider and isinstance(provider, str):
+        return _PROVIDERS.get(provider, provider)
+    return None
+
+
+def server_of(start: RunStart) -> tuple[str, int | None] | None:
+    """Return the host and port that are asked; None where no URL is known."""
+    for source in (start.params, start.metadata):
+        for key in _URL_KEYS:
+            url = source.get(key)
+            if url is not None:
+                return _address(str(url))
+    return None
+
+
+def data_source_of(start: RunStart) -> str | None:
+    """Return what a retriever searches, if the metadata say it."""
+    source = start.metadata.get("data_source_id") or start.metadata.get(names.DATA_SOURCE_ID)
+    return None if source is None else str(source)
+
+
+def of_request(start: RunStart) -> Iterable[tuple[str, Any]]:
+    """Yield the model, the provider, the server and the parameters of a request."""
+    params, metadata = start.params, start.metadata
+    yield names.REQUEST_MODEL, model_of(start)
+    yield names.PROVIDER_NAME, provider_of(start)
+    server = server_of(start)
+    if server is not None:
+        yield names.SERVER_ADDRESS, server[0]
+        yield names.SERVER_PORT, server[1]
+    for key in params.keys() & _PARAMETERS.keys():
+        attribute, converted = _PARAMETERS[key]
+        yield attribute, converted(params[key])
+    for key, (attribute, converted) in _STANDARD.items():
+        if key in metadata:
+            yield attribute, converted(metadata[key])
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> tuple[str, int | None] | None:
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return None if host is None else (host, port or _PORTS.get(parts.scheme))
+
+
+def _float(value: Any) -> float | None:
+    return None if isinstance(value, bool) or value is None else float(value)
+
+
+def _int(value: Any) -> int | None:
+    return None if isinstance(value, bool) or value is None else int(value)
+
+
+def _several(value: Any) -> int | None:
+    count = _int(value)
+    return None if count == 1 else count
+
+
+def _texts(value: Any) -> list[str] | None:
+    if isinstance(value, str):
+        return [value]
+    return [str(item) for item in value] if value else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _true(value: Any) -> bool | None:
+    return True if value is True else None
+
+
+def _output_type(value: Any) -> str | None:
+    asked = value.get("type") if isinstance(value, dict) else "json_schema"
+    return {"json_object": "json", "json_schema": "json", "text": "text"}.get(asked)
+
+
+_PARAMETERS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "temperature": (names.REQUEST_TEMPERATURE, _float),
+    "top_p": (names.REQUEST_TOP_P, _float),
+    "top_k": (names.REQUEST_TOP_K, _int),
+    "max_tokens": (names.REQUEST_MAX_TOKENS, _int),
+    "max_tokens_to_sample": (names.REQUEST_MAX_TOKENS, _int),
+    "max_completion_tokens": (names.REQUEST_MAX_TOKENS, _int),
+    "max_output_tokens": (names.REQUEST_MAX_TOKENS, _int),
+    "stop": (names.REQUEST_STOP_SEQUENCES, _texts),
+    "stop_sequences": (names.REQUEST_STOP_SEQUENCES, _texts),
+    "frequency_penalty": (names.REQUEST_FREQUENCY_PENALTY, _float),
+    "presence_penalty": (names.REQUEST_PRESENCE_PENALTY, _float),
+    "seed": (names.REQUEST_SEED, _int),
+    "n": (names.REQUEST_CHOICE_COUNT, _several),
+    "candidate_count": (names.REQUEST_CHOICE_COUNT, _several),
+    "stream": (names.REQUEST_STREAM, _true),
+    "streaming": (names.REQUEST_STREAM, _true),
+    "reasoning_effort": (names.REQUEST_REASONING_LEVEL, _text),
+    "response_format": (names.OUTPUT_TYPE, _output_type),
+}
+_STANDARD: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "ls_temperature": (names.REQUEST_TEMPERATURE, _float),
+    "ls_max_tokens": (names.REQUEST_MAX_TOKENS, _int),
+    "ls_stop": (names.REQUEST_STOP_SEQUENCES, _texts),
+}

@@ -1,0 +1,69 @@
+"""What is known of a run when it starts."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+
+
+class RunStart:
+    """What a run's start event tells, whatever its kind.
+
+    Args:
+        kind: What runs: chain, chat_model, llm, tool or retriever.
+        name: The run's name.
+        run_id: The run.
+        root: Whether it has no parent run.
+        serialized: What the event says about the object that runs.
+        inputs: A chain's inputs, a chat model's messages, a text model's prompt, a tool's
+            arguments by name or its input as text, a retriever's query.
+        tags: The run's tags.
+        metadata: The run's metadata.
+        extra: The event's other keywords: invocation_params, options, run_type, tool_call_id.
+
+    Attributes:
+        type: The kind; for a chain what it is closer by: prompt, parser, agent, chain.
+    """
+
+    __slots__ = (
+        "extra",
+        "inputs",
+        "kind",
+        "metadata",
+        "name",
+        "root",
+        "run_id",
+        "serialized",
+        "tags",
+        "type",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        run_id: UUID,
+        root: bool,  # noqa: FBT001
+        serialized: dict[str, Any],
+        inputs: Any,
+        tags: list[str],
+        metadata: dict[str, Any],
+        extra: dict[str, Any],
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.run_id = run_id
+        self.root = root
+        self.serialized = serialized
+        self.inputs = inputs
+        self.tags = tags
+        self.metadata = metadata
+        self.extra = extra
+        self.type: str = (extra.get("run_type") or kind) if kind == "chain" else kind
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the model was asked with, by the provider's names; empty where it is not known."""
+        params = self.extra.get("invocation_params")
+        return params if isinstance(params, dict) else {}

@@ -1,0 +1,119 @@
+"""Values and texts, cut to a number of bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic_core
+
+from callspan.tracing.plain import MAX_NODES, clean, cut_note, plain
+
+_SHORTEST = 32
+"""Characters below which a string is not cut for the others' sake."""
+
+
+def to_json(value: Any, limit: int) -> str | None:
+    """Return JSON that shows `value` as well as `limit` bytes can.
+
+    Args:
+        value: Anything: circular, deep, huge, or not made for JSON.
+        limit: The most bytes of UTF-8.
+
+    Returns:
+        Valid JSON; None if the limit is too low for any. Long strings are cut first, then the
+        middle of long lists; each place says what is missing.
+    """
+    shown = plain(value, limit)
+    encoded = _encoded(shown)
+    if len(encoded) > limit:
+        encoded = _fitted(shown, len(encoded), limit)
+    return encoded.decode() if len(encoded) <= limit else None
+
+
+def cut_text(text: str, limit: int) -> str | None:
+    """Return `text` without secrets and encoded data, cut to `limit` bytes of UTF-8.
+
+    Args:
+        text: Any text.
+        limit: The most bytes of UTF-8.
+
+    Returns:
+        The text; None if the limit is too low to say even that it was cut.
+    """
+    shown, whole = clean(text, limit)
+    encoded = shown.encode()
+    if whole and len(encoded) <= limit:
+        return shown
+    note = cut_note(len(text))
+    room = limit - len(note.encode())
+    return None if room < 0 else _first_bytes(encoded, room) + note
+
+
+def _encoded(value: Any) -> bytes:
+    return pydantic_core.to_json(value, inf_nan_mode="strings")
+
+
+def _first_bytes(encoded: bytes, size: int) -> str:
+    return encoded[:size].decode(errors="ignore")
+
+
+def _fitted(value: Any, size: int, limit: int) -> bytes:
+    """JSON of a plain value, which is `size` bytes, in no more than `limit`."""
+    lengths: list[int] = []
+    _measure(value, lengths)
+    for share in (1.0, 0.8, 0.5, 0.2):
+        most = _level(lengths, int((limit - size + sum(lengths)) * share))
+        if most < _SHORTEST:
+            break
+        encoded = _encoded(_shortened(value, most, MAX_NODES))
+        if len(encoded) <= limit:
+            return encoded
+    for items in (512, 128, 32, 8, 2):
+        encoded = _encoded(_shortened(value, 2 * _SHORTEST, items))
+        if len(encoded) <= limit:
+            return encoded
+    return _encoded(f"[cut: {size} bytes]")
+
+
+def _measure(value: Any, lengths: list[int]) -> None:
+    """Collect how many bytes each string of a plain value has."""
+    if isinstance(value, str):
+        lengths.append(len(value) if value.isascii() else len(value.encode()))
+    elif isinstance(value, dict):
+        for item in value.values():
+            _measure(item, lengths)
+    elif isinstance(value, list):
+        for item in value:
+            _measure(item, lengths)
+
+
+def _level(lengths: list[int], total: int) -> int:
+    """The cap under which `lengths` add up to `total`, with room for what a cut says."""
+    ordered = sorted(lengths)
+    for position, length in enumerate(ordered):
+        remaining = len(ordered) - position
+        if length * remaining > total:
+            return total // remaining - len(cut_note(length))
+        total -= length
+    return total
+
+
+def _shortened(value: Any, most: int, items: int) -> Any:
+    """Cut strings to `most` bytes, and containers to `items` by leaving out their middle."""
+    if isinstance(value, str):
+        if len(value) * 4 <= most or len(encoded := value.encode()) <= most:
+            return value
+        return _first_bytes(encoded, most) + cut_note(len(value))
+    if isinstance(value, dict):
+        pairs = list(value.items())
+        if len(pairs) > items:
+            note = ("…", f"[cut: {len(pairs) - items} of {len(pairs)} keys]")
+            pairs = [*pairs[: items - items // 2], note, *pairs[len(pairs) - items // 2 :]]
+        return {key: _shortened(item, most, items) for key, item in pairs}
+    if isinstance(value, list):
+        kept = value
+        if len(value) > items:
+            note_ = f"[cut: {len(value) - items} of {len(value)} items]"
+            kept = [*value[: items - items // 2], note_, *value[len(value) - items // 2 :]]
+        return [_shortened(item, most, items) for item in kept]
+    return value
