@@ -11,14 +11,18 @@ os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
 _CLEAR = ~((0xF << 76) | (0x3 << 62))
 _VERSION_4 = (0x4 << 76) | (0x2 << 62)
+_getrandbits = _random.getrandbits
 _new = UUID.__new__
-_set = object.__setattr__
+# UUID's constructor spends most of its time on checking arguments that are right here, and its
+# __setattr__ refuses: the slots are written themselves.
+_set_int = UUID.__dict__["int"].__set__
+_set_is_safe = UUID.__dict__["is_safe"].__set__
+_unknown = SafeUUID.unknown
 
 
 def new_run_id() -> UUID:
     """Return a new random UUID."""
     run_id = _new(UUID)
-    # UUID's constructor spends most of its time on checking arguments that are right here.
-    _set(run_id, "int", _random.getrandbits(128) & _CLEAR | _VERSION_4)
-    _set(run_id, "is_safe", SafeUUID.unknown)
+    _set_int(run_id, _getrandbits(128) & _CLEAR | _VERSION_4)
+    _set_is_safe(run_id, _unknown)
     return run_id
