@@ -19,9 +19,17 @@ Report = Callable[[T], Any]
 """Makes what the end event says from what the body returned."""
 Result = Callable[[], Any]
 """Gives what the end event of a stream says, once its last chunk is out."""
+Extra = Callable[[], dict[str, Any]]
+"""Gives the further keywords of the event that ends the run."""
 
 
-def call(run: RunManager, body: Callable[..., T], *args: Any, report: Report[T] | None = None) -> T:
+def call(
+    run: RunManager,
+    body: Callable[..., T],
+    *args: Any,
+    report: Report[T] | None = None,
+    extra: Extra = dict,
+) -> T:
     """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
     try:
         token = attach(run._run.context())
@@ -30,9 +38,9 @@ def call(run: RunManager, body: Callable[..., T], *args: Any, report: Report[T] 
         finally:
             leave(token)
     except BaseException as error:
-        run.close(run.error_event, error, {})
+        run.close(run.error_event, error, extra())
         raise
-    run.close(run.end_event, result if report is None else report(result), {})
+    run.close(run.end_event, result if report is None else report(result), extra())
     return result
 
 
@@ -41,6 +49,7 @@ async def acall(
     body: Callable[..., Awaitable[T]],
     *args: Any,
     report: Report[T] | None = None,
+    extra: Extra = dict,
 ) -> T:
     """As `call`, of a coroutine function."""
     try:
@@ -51,38 +60,42 @@ async def acall(
             leave(token)
     except GeneratorExit as error:
         # The coroutine is being closed, not awaited: nothing can be awaited here any more.
-        run.get_sync().close(run.error_event, error, {})
+        run.get_sync().close(run.error_event, error, extra())
         raise
     except BaseException as error:
-        await run.close(run.error_event, error, {})
+        await run.close(run.error_event, error, extra())
         raise
-    await run.close(run.end_event, result if report is None else report(result), {})
+    await run.close(run.end_event, result if report is None else report(result), extra())
     return result
 
 
 def stream(
-    run: RunManager, source: Iterator[T], keep: Keep | None, result: Result
+    run: RunManager, source: Iterator[T], keep: Keep | None, result: Result, extra: Extra = dict
 ) -> Generator[T, Any, Any]:
     """Yield what `source` yields, in the run, step by step; the run ends with `result()`."""
 
     def end(error: BaseException | None) -> None:
         if error is None:
-            run.close(run.end_event, result(), {})
+            run.close(run.end_event, result(), extra())
         else:
-            run.close(run.error_event, error, {})
+            run.close(run.error_event, error, extra())
 
     return step(run._run.context(), source, keep, end)
 
 
 def astream(
-    run: AsyncRunManager, source: AsyncIterator[T], keep: Keep | None, result: Result
+    run: AsyncRunManager,
+    source: AsyncIterator[T],
+    keep: Keep | None,
+    result: Result,
+    extra: Extra = dict,
 ) -> AsyncGenerator[T, Any]:
     """As `stream`, of an async generator or iterator."""
 
     async def end(error: BaseException | None) -> None:
         if error is None:
-            await run.close(run.end_event, result(), {})
+            await run.close(run.end_event, result(), extra())
         else:
-            await run.close(run.error_event, error, {})
+            await run.close(run.error_event, error, extra())
 
     return astep(run._run.context(), source, keep, end)
