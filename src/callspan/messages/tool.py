@@ -43,11 +43,11 @@ class InvalidToolCall(TypedDict):
         error: What is wrong.
     """
 
+    type: NotRequired[Annotated[Literal["invalid_tool_call"], Field(default="invalid_tool_call")]]
+    id: _Optional
     name: _Optional
     args: _Optional
-    id: _Optional
     error: _Optional
-    type: NotRequired[Annotated[Literal["invalid_tool_call"], Field(default="invalid_tool_call")]]
 
 
 class ToolCallChunk(TypedDict):
@@ -82,10 +82,13 @@ def parse_partial_json(text: str) -> Any:
         RecursionError: The text is nested too deeply.
     """
     try:
-        return from_json(text, allow_partial="trailing-strings")
-    except ValueError:
-        # Models write line breaks into strings, which only this parser takes.
-        return json.loads(text, strict=False)
+        return from_json(text)
+    except ValueError as error:
+        # Partial parsing would also end at a mistake, and leave out what follows it.
+        if str(error).startswith("EOF while parsing"):
+            return from_json(text, allow_partial="trailing-strings")
+    # Models write line breaks into strings, which only this parser takes.
+    return json.loads(text, strict=False)
 
 
 def read_tool_calls(
