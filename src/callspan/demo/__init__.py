@@ -1,0 +1,1 @@
+"""`make demo`: questions answered over the standard library's own documentation."""

@@ -1,0 +1,162 @@
+"""Ask the standard library's documentation, and look at the trace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import callspan
+from callspan.callbacks import BaseCallbackHandler
+from callspan.demo.corpus import standard_library
+from callspan.demo.extractive import ExtractiveChatModel
+from callspan.language_models import BaseChatModel
+from callspan.output_parsers import StrOutputParser
+from callspan.prompts import ChatPromptTemplate
+from callspan.runnables import Runnable, RunnableParallel, RunnablePassthrough
+from callspan.tools import tool
+
+QUESTIONS = (
+    "Which function returns the n largest elements of an iterable?",
+    "How do I find the median of some data?",
+    "How can I match filenames against a shell pattern?",
+)
+JAEGER_UI = "http://localhost:16686"
+
+
+@tool
+def search_docs(query: str, limit: int = 4) -> str:
+    """Search the documentation of the standard library for passages that fit a query."""
+    passages = standard_library().search(query, limit)
+    return "\n".join(f"[{passage.name}] {passage.text[:600]}" for passage in passages)
+
+
+def documentation_chain(model: BaseChatModel) -> Runnable[str, str]:
+    """Return the chain that answers a question from the passages that the search finds."""
+    prompt = ChatPromptTemplate.from_messages(
+        [
+            ("system", "Answer in one sentence, from the passages alone. Name the function."),
+            ("human", "{passages}\n\nQuestion: {question}"),
+        ]
+    )
+    gather = RunnableParallel(question=RunnablePassthrough(), passages=_find_passages)
+    return gather | prompt | model | StrOutputParser()
+
+
+def _find_passages(question: str) -> str:
+    found: str = search_docs.invoke({"query": question})
+    return found
+
+
+class LoggingHandler(BaseCallbackHandler):
+    """The handler of the README's first example."""
+
+    def on_chat_model_start(self, serialized, messages, **kwargs):  # type: ignore[no-untyped-def]  # noqa: D102
+        print("  Chat model started")
+
+    def on_llm_end(self, response, **kwargs):  # type: ignore[no-untyped-def]  # noqa: D102
+        print(f"  Chat model ended, response: {response}")
+
+    def on_chain_start(self, serialized, inputs, **kwargs):  # type: ignore[no-untyped-def]  # noqa: D102
+        print(f"  Chain {serialized.get('name')} started")
+
+    def on_chain_end(self, outputs, **kwargs):  # type: ignore[no-untyped-def]  # noqa: D102
+        print(f"  Chain ended, outputs: {outputs}")
+
+
+def main() -> None:
+    """Answer the questions, run the first example, and say where the trace is."""
+    endpoint = _listening_endpoint()
+    if endpoint is None:
+        os.environ["OTEL_TRACES_EXPORTER"] = "none"
+    tracing = callspan.configure("callspan-demo", console=True, capture_content=True)
+    model = _model()
+    roots = _Roots()
+    with tracing, callspan.use_config(callbacks=[roots], session_id="demo", tags=["demo"]):
+        chain = documentation_chain(model)
+        print(f"{len(standard_library())} passages of the standard library's documentation\n")
+        for question in QUESTIONS:
+            print(f"Q: {question}\nA: ", end="")
+            for chunk in chain.stream(question):
+                print(chunk, end="", flush=True)
+            print("\n")
+        print("A handler that is passed at run time hears every run of the chain:")
+        sum_up = ChatPromptTemplate.from_template("What is 1 + {number}?") | model
+        sum_up.invoke({"number": "2"}, config={"callbacks": [LoggingHandler()]})
+        trace_ids = list(_trace_ids(tracing.handler, roots.run_ids))
+        delivered = tracing.force_flush()
+    _say_where(endpoint, trace_ids, delivered)
+
+
+class _Roots(BaseCallbackHandler):
+    """Remembers the runs that have no parent."""
+
+    def __init__(self) -> None:
+        self.run_ids: list[UUID] = []
+
+    def on_chain_start(self, serialized, inputs, *, run_id, parent_run_id=None, **kwargs):  # type: ignore[no-untyped-def]
+        if parent_run_id is None:
+            self.run_ids.append(run_id)
+
+
+def _trace_ids(handler: callspan.OTelCallbackHandler, run_ids: list[UUID]) -> Iterator[str]:
+    for run_id in run_ids:
+        context = handler.get_span_context(run_id)
+        if context is not None:
+            yield f"{context.trace_id:032x}"
+
+
+def _model() -> BaseChatModel:
+    if os.environ.get("ANTHROPIC_API_KEY"):
+        from callspan.anthropic import ChatAnthropic
+
+        model = ChatAnthropic(model=os.environ.get("ANTHROPIC_MODEL", "claude-haiku-4-5"))
+        print(f"Answers come from {model.model}.\n")
+        return model
+    print(
+        "No ANTHROPIC_API_KEY is set: answers come from a small extractive model, which copies\n"
+        "the sentence of the documentation that fits best. It is no language model.\n"
+    )
+    return ExtractiveChatModel()
+
+
+def _listening_endpoint() -> str | None:
+    """Return the OTLP endpoint, if something listens there."""
+    given = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get(
+        "OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
+    endpoint = given or "http://localhost:4318"
+    return endpoint if _listens(endpoint) else None
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    address = (parts.hostname or "localhost", parts.port or (443 if parts.scheme == "https" else 80))
+    try:
+        with socket.create_connection(address, timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _say_where(endpoint: str | None, trace_ids: list[str], delivered: bool) -> None:
+    if endpoint is None:
+        print(
+            "\nNothing listens on OTLP at http://localhost:4318, so the traces stay here.\n"
+            "To look at them in Jaeger: docker compose up -d && make demo"
+        )
+        return
+    if not delivered:
+        print(f"\nThe traces could not be delivered to {endpoint}.", file=sys.stderr)
+        return
+    print(f"\n{len(trace_ids)} traces were sent to {endpoint}.")
+    if _listens(JAEGER_UI):
+        for trace_id in trace_ids:
+            print(f"  {JAEGER_UI}/trace/{trace_id}")
+
+
+if __name__ == "__main__":
+    main()
