@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from opentelemetry.context import attach, get_current
 from opentelemetry.sdk.trace import TracerProvider
+
 from support import Forbidden, SpanLog, global_provider, logged_provider, recording
 
 
@@ -77,7 +78,7 @@ def _no_global_provider() -> Iterator[None]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Check the Context inside each test: an async one runs in a task, with a Context of its own."""
+    """Check the Context inside each test: an async one has a task, and so a Context, of its own."""
     if isinstance(item, pytest.Function):
         test = getattr(item.obj, "hypothesis", None)
         if test is None:
