@@ -11,6 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.util.types import AnyValue
 
 from .collector import Collector
 from .jaeger import Event, Jaeger
@@ -29,7 +30,13 @@ def test_a_trace_comes_back_as_it_was_sent(
     provider = TracerProvider(resource=Resource({"service.name": f"delivery-{protocol}"}))
     provider.add_span_processor(BatchSpanProcessor(EXPORTERS[protocol](collector)))
     tracer = provider.get_tracer("tests")
-    attributes = {"text": "1 + 2 = 3", "count": 3, "ratio": 0.5, "on": True, "list": ["a", "b"]}
+    attributes: dict[str, AnyValue] = {
+        "text": "1 + 2 = 3",
+        "count": 3,
+        "ratio": 0.5,
+        "on": True,
+        "list": ["a", "b"],
+    }
     with (
         tracer.start_as_current_span("parent", attributes=attributes) as sent,
         tracer.start_as_current_span("child", kind=SpanKind.CLIENT) as sent_child,

@@ -14,7 +14,8 @@ ROOT = CONFIG.parent
 
 
 def load(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text())
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
+    return document
 
 
 SERVICES = load(ROOT / "docker-compose.yml")["services"]
