@@ -10,7 +10,8 @@ from pydantic import BaseModel, SerializeAsAny, model_validator
 from typing_extensions import Self
 
 from callspan._model import DataModel
-from callspan.messages import BaseMessage, BaseMessageChunk, merge_dicts
+from callspan.messages import BaseMessage, BaseMessageChunk
+from callspan.messages.merge import merge_dicts
 
 
 class Generation(DataModel):

@@ -18,7 +18,6 @@ from callspan.messages import (
     HumanMessageChunk,
     SystemMessageChunk,
     ToolMessageChunk,
-    merge_dicts,
     message_chunk_to_message,
     parse_partial_json,
 )
@@ -200,8 +199,12 @@ def test_a_subclass_stays_what_it_is(cls: type[Any]) -> None:
 )
 def test_values_that_cannot_be_added_are_named(left: Any, right: Any) -> None:
     """Without the key, nobody finds which of a provider's values went wrong."""
+
+    def chunk(score: Any) -> AIMessageChunk:
+        return AIMessageChunk(content="", response_metadata={"score": score})
+
     with pytest.raises(MergeError, match="'score'") as caught:
-        merge_dicts({"score": left}, {"score": right})
+        chunk(left) + chunk(right)
     assert isinstance(caught.value, TypeError)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import langchain_core.agents
 import langchain_core.documents
@@ -83,6 +84,7 @@ MESSAGES: dict[str, Callable[[Any], Any]] = {
     ),
     "tool with other content": lambda n: n.ToolMessage({"sum": 3}, tool_call_id=1),
     "tool with a tuple": lambda n: n.ToolMessage((1, "a", {"type": "text"}), tool_call_id="c1"),
+    "tool with an id that is no text": lambda n: n.ToolMessage("3", tool_call_id=UUID(int=1)),
     "tool chunk": lambda n: n.ToolMessageChunk(content="3", tool_call_id="c1"),
 }
 
@@ -224,7 +226,7 @@ def test_texts_are_langchains(build: Callable[[Any], Any]) -> None:
                 "role": "assistant",
                 "content": "",
                 "tool_calls": [
-                    {"id": "c1", "function": {"name": "add", "arguments": '{"a": 1}'}},
+                    {"id": "c1", "function": {"name": "add", "arguments": '{"a": "x\ny"}'}},
                     {"id": "c2", "function": {"name": "add", "arguments": {}}},
                 ],
             }

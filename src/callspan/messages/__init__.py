@@ -17,7 +17,6 @@ from callspan.messages.convert import (
     convert_to_messages,
     message_chunk_to_message,
 )
-from callspan.messages.merge import merge_content, merge_dicts
 from callspan.messages.prompt_values import (
     ChatPromptValue,
     PromptValue,
@@ -64,8 +63,6 @@ __all__ = [
     "add_usage",
     "convert_to_messages",
     "get_buffer_string",
-    "merge_content",
-    "merge_dicts",
     "message_chunk_to_message",
     "parse_partial_json",
 ]

@@ -17,10 +17,10 @@ _REPEATED = {"id", "output_version", "model_provider"}
 
 
 def merge_content(first: Content, *others: Content) -> Content:
-    """Concatenate message contents; empty content changes nothing.
+    """Concatenate message contents.
 
     Args:
-        first: Text, or a list of texts and content blocks.
+        first: Text, or a list of texts and content blocks; not empty.
         *others: Contents to append, in order. Blocks with the same `index` become one block.
 
     Returns:
@@ -28,11 +28,8 @@ def merge_content(first: Content, *others: Content) -> Content:
     """
     if isinstance(first, str) and all(isinstance(content, str) for content in others):
         return "".join((first, *others))  # type: ignore[arg-type]
-    contents = [content for content in (first, *others) if content]
-    if len(contents) < 2:
-        return contents[0] if contents else first
     merged: list[str | dict[Any, Any]] = []
-    for content in contents:
+    for content in (first, *others):
         if not isinstance(content, str):
             merged = merge_lists(merged, content)
         elif merged and isinstance(merged[-1], str):
@@ -70,10 +67,7 @@ def _merge_values(key: Any, left: Any, right: Any) -> Any:
         return right if left is None else left
     if type(left) is type(right):
         if isinstance(left, str):
-            repeated = (key in _REPEATED and left == right) or (
-                key == "index" and left.startswith("lc_")
-            )
-            return left if repeated else left + right
+            return left if key in _REPEATED and left == right else left + right
         if isinstance(left, dict):
             return merge_dicts(left, right)
         if isinstance(left, list):
@@ -118,7 +112,7 @@ def merge_lists(left: list[Any], *others: list[Any]) -> list[Any]:
 def _position(merged: list[Any], element: Any) -> int | None:
     """Where the dict stands that `element` continues, if there is one."""
     index = element.get("index") if isinstance(element, dict) else None
-    if not isinstance(index, int) and not (isinstance(index, str) and index.startswith("lc_")):
+    if not isinstance(index, int):
         return None
     for position, candidate in enumerate(merged):
         if isinstance(candidate, dict) and candidate.get("index") == index:
