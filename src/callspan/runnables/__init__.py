@@ -1,0 +1,23 @@
+"""Blocks: what is invoked with an input, and put together with `|`."""
+
+from callspan.runnables.base import Runnable, RunnableLike
+from callspan.runnables.binding import RunnableBinding
+from callspan.runnables.config import RunnableConfig, ensure_config, merge_configs
+from callspan.runnables.function import RunnableLambda
+from callspan.runnables.parallel import RunnableParallel
+from callspan.runnables.passthrough import RunnableAssign, RunnablePassthrough
+from callspan.runnables.sequence import RunnableSequence
+
+__all__ = [
+    "Runnable",
+    "RunnableAssign",
+    "RunnableBinding",
+    "RunnableConfig",
+    "RunnableLambda",
+    "RunnableLike",
+    "RunnableParallel",
+    "RunnablePassthrough",
+    "RunnableSequence",
+    "ensure_config",
+    "merge_configs",
+]

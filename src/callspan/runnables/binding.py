@@ -1,0 +1,82 @@
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
+"""A block with arguments and a config of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+from callspan.runnables.base import Input, Output, Runnable
+from callspan.runnables.config import RunnableConfig, merge_configs
+
+
+class RunnableBinding(Runnable[Input, Output]):
+    """A block that passes arguments and a config to another on every call. It is no run itself.
+
+    Args:
+        bound: The other block.
+        kwargs: The arguments; those of a call win.
+        config: The config; a call's own is added to it, and wins.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[Input, Output],
+        kwargs: dict[str, Any] | None = None,
+        config: RunnableConfig | None = None,
+    ) -> None:
+        self.bound = bound
+        self.kwargs = kwargs or {}
+        self.config = config or {}
+
+    def get_name(self) -> str:
+        """Return the name of the other block's runs."""
+        return self.config.get("run_name") or self.bound.get_name()
+
+    def bind(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
+        """Return the block with these arguments too."""
+        return RunnableBinding(self.bound, {**self.kwargs, **kwargs}, self.config)
+
+    def with_config(
+        self, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> RunnableBinding[Input, Output]:
+        """Return the block with this config too."""
+        merged = merge_configs(self.config, config, kwargs)
+        return RunnableBinding(self.bound, self.kwargs, merged)
+
+    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+        """Return the output for one input."""
+        return self.bound.invoke(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    async def ainvoke(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Output:
+        """As `invoke`, awaited."""
+        return await self.bound.ainvoke(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    def stream(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        """Yield the output for one input as it comes."""
+        return self.bound.stream(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    def astream(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Output, None]:
+        """As `stream`, for `async for`."""
+        return self.bound.astream(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    def transform(
+        self, input: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        """Yield the output for an input that comes in chunks."""
+        return self.bound.transform(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    def atransform(
+        self, input: AsyncIterator[Input], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Output, None]:
+        """As `transform`, of an async iterator."""
+        return self.bound.atransform(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    def _with(self, config: RunnableConfig | None) -> RunnableConfig:
+        return merge_configs(self.config, config) if config else self.config

@@ -1,0 +1,125 @@
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
+"""What blocks share whose calls are chain runs, and whose logic is written once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from functools import cached_property
+from typing import Any, ClassVar
+
+from callspan.callbacks.drive import acall, call
+from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.runnables.base import Input, Output, Runnable
+from callspan.runnables.config import RunnableConfig, checked
+from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
+from callspan.runnables.total import Total
+
+_NONE: Any = object()
+
+
+class Block(Runnable[Input, Output]):
+    """A block that is a chain run: `_invoke` is its logic, for sync and async callers."""
+
+    run_type: ClassVar[str | None] = None
+
+    @abstractmethod
+    async def _invoke(
+        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> Any:
+        """Return the output for one input, in the run."""
+
+    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+        """Return the output for one input."""
+        config = checked(config)
+        run = self._start(CallbackManager, input, config)
+        return call(run, finish, self._invoke, SYNC, input, run, config, kwargs)  # type: ignore[no-any-return]
+
+    async def ainvoke(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Output:
+        """As `invoke`, awaited."""
+        config = checked(config)
+        run = await self._start(AsyncCallbackManager, input, config)
+        return await acall(run, self._invoke, ASYNC, input, run, config, kwargs)
+
+    def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
+        """Start a run; return its manager, for an async callback manager something to await."""
+        settings = manager.configure(
+            config.get("callbacks"),
+            inheritable_tags=config.get("tags"),
+            inheritable_metadata=config.get("metadata"),
+        )
+        return settings.on_chain_start(
+            self._serialized,
+            given,
+            config.get("run_id"),
+            name=config.get("run_name") or self.get_name(),
+            run_type=self.run_type,
+        )
+
+    @cached_property
+    def _serialized(self) -> dict[str, Any]:
+        return serialized(self)
+
+
+def serialized(block: Runnable[Any, Any]) -> dict[str, Any]:
+    """Return what handlers are told of a block: its name, and where its class is."""
+    cls = type(block)
+    return {"name": block.get_name(), "id": [*cls.__module__.split("."), cls.__qualname__]}
+
+
+class StreamingBlock(Block[Input, Output]):
+    """A block that works on chunks: `_stream` is its logic."""
+
+    @abstractmethod
+    def _stream(
+        self,
+        io: IO,
+        source: AsyncIterator[Any],
+        run: Any,
+        config: RunnableConfig,
+        kwargs: dict[str, Any],
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the output for a stream of input, in the run."""
+
+    def stream(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        """Yield the output for one input as it comes."""
+        return drained(self._transformed(SYNC, iter((input,)), config, kwargs))
+
+    def astream(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Output, None]:
+        """As `stream`, for `async for`."""
+        return self._transformed(ASYNC, _only(input), config, kwargs)
+
+    async def _transformed(
+        self, io: IO, source: Stream, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Output, None]:
+        config = checked(config)
+        taken, made = Total(), Total()
+        async with aclosing(io.pull(source)) as upstream:
+            # Whatever is upstream starts its run before this block does.
+            first = await anext(upstream, _NONE)
+
+            async def chunks() -> AsyncGenerator[Any, None]:
+                if first is not _NONE:
+                    taken.add(first)
+                    yield first
+                    async for chunk in upstream:
+                        taken.add(chunk)
+                        yield chunk
+
+            run = await io.done(self._start(io.manager, {"input": ""}, config))
+            body = self._stream(io, chunks(), run, config, kwargs)
+            output = io.in_run(run, body, made.add, made.value, lambda: {"inputs": taken.value()})
+            async with aclosing(io.pull(output)) as downstream:
+                async for chunk in downstream:
+                    yield chunk
+
+
+async def _only(given: Any) -> AsyncGenerator[Any, None]:
+    yield given

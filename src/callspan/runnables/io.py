@@ -1,0 +1,162 @@
+"""Two ways to perform what a block does, so that its logic is written once.
+
+A block that is made of others says what it does as an `async def` against an `IO`. For an async
+caller `ASYNC` awaits. For a sync caller `SYNC` does each thing at once, so that the coroutine
+never suspends: `finish` and `drained` run it as a plain function and a plain generator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from callspan.callbacks.drive import astream, stream
+from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.runnables.aside import pulled_in_thread
+from callspan.runnables.workers import Tasks, ThreadLock, Threads, Workers
+
+T = TypeVar("T")
+Stream = Any
+"""An iterator for a sync caller, an async iterator for an async one."""
+
+
+@dataclass(frozen=True)
+class IO:
+    """How a block calls others, pulls from streams and does things at the same time."""
+
+    manager: type[CallbackManager] | type[AsyncCallbackManager]
+    """What starts runs."""
+    done: Callable[[Any], Coroutine[Any, Any, Any]]
+    """Give the result of a call that async code awaits."""
+    invoke: Callable[[Any], Callable[..., Any]]
+    """Return a block's `invoke`; `done` gives its result."""
+    stream: Callable[[Any], Callable[..., Stream]]
+    """Return a block's `stream`."""
+    transform: Callable[[Any], Callable[..., Stream]]
+    """Return a block's `transform`."""
+    in_run: Callable[..., Stream]
+    """Stream what an async generator yields, in the run that ends with it."""
+    next: Callable[..., Any]
+    """`next`, or `anext`: with a default."""
+    pull: Callable[[Stream], Any]
+    """Return a stream as something for `async for` and `aclosing`."""
+    as_stream: Callable[[AsyncGenerator[Any, Any]], Stream]
+    """Return what an async generator yields as a stream for other blocks."""
+    lock: Callable[[], Any]
+    """Return a lock for `async with`, between calls that are made at the same time."""
+    workers: Callable[[int | None], Workers]
+    """Return what makes several calls at the same time."""
+
+
+def finish(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """Return the result of a coroutine function that never suspends: one written against `SYNC`."""
+    try:
+        function(*args).send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        # What Python makes of a StopIteration in a coroutine; the program is to see its own.
+        if isinstance(error.__cause__, StopIteration) and "coroutine raised" in str(error):
+            raise error.__cause__ from None
+        raise
+    raise RuntimeError(f"{function.__qualname__} waits for something, although it runs sync")
+
+
+def drained(source: AsyncGenerator[T, Any]) -> Generator[T, Any, None]:
+    """Yield what an async generator yields that never suspends: one written against `SYNC`."""
+    resume: Callable[..., Any] = source.__anext__
+    arguments: tuple[Any, ...] = ()
+    while True:
+        try:
+            _unhooked(resume, *arguments)
+        except StopIteration as stop:
+            chunk = stop.value
+        except StopAsyncIteration:
+            return
+        try:
+            yield chunk
+        except BaseException as error:  # it is the source's to answer
+            resume, arguments = source.athrow, (error,)
+        else:
+            resume, arguments = source.__anext__, ()
+
+
+def _unhooked(resume: Callable[..., Any], *arguments: Any) -> None:
+    """Take a step without the event loop, if one runs here, adopting the generators involved."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        resume(*arguments).send(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+class _Pulled:
+    """An iterator as an async iterator that never suspends."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = iter(source)
+
+    def __aiter__(self) -> _Pulled:
+        return self
+
+    async def __anext__(self) -> Any:
+        for chunk in self._source:
+            return chunk
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        if hasattr(self._source, "close"):
+            self._source.close()
+
+
+def _closable(source: Any) -> Any:
+    """Any iterator as an async iterator with `aclose`."""
+
+    async def passed_on() -> AsyncGenerator[Any, None]:
+        async for chunk in source:
+            yield chunk
+
+    if hasattr(source, "aclose"):
+        return source
+    return passed_on() if hasattr(source, "__aiter__") else pulled_in_thread(source)
+
+
+async def _at_once(result: T) -> T:
+    return result
+
+
+async def _awaited(result: Awaitable[T]) -> T:
+    return await result
+
+
+SYNC: Final = IO(
+    manager=CallbackManager,
+    done=_at_once,
+    invoke=attrgetter("invoke"),
+    stream=attrgetter("stream"),
+    transform=attrgetter("transform"),
+    in_run=lambda run, body, *args: stream(run, drained(body), *args),
+    next=next,
+    pull=_Pulled,
+    as_stream=drained,
+    lock=ThreadLock,
+    workers=Threads,
+)
+ASYNC: Final = IO(
+    manager=AsyncCallbackManager,
+    done=_awaited,
+    invoke=attrgetter("ainvoke"),
+    stream=attrgetter("astream"),
+    transform=attrgetter("atransform"),
+    in_run=astream,
+    next=anext,
+    pull=_closable,
+    as_stream=lambda source: source,
+    lock=asyncio.Lock,
+    workers=Tasks,
+)

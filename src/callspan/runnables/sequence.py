@@ -1,0 +1,71 @@
+"""Blocks one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from callspan.errors import ConfigurationError
+from callspan.runnables.base import Input, Other, Output, RunnableLike
+from callspan.runnables.block import StreamingBlock
+from callspan.runnables.coerce import as_runnable
+from callspan.runnables.config import RunnableConfig, child_config
+from callspan.runnables.io import IO
+
+_NO_KWARGS: dict[str, Any] = {}
+
+
+class RunnableSequence(StreamingBlock[Input, Output]):
+    """Blocks one after the other: each gets the output of the one before. Made by `|`.
+
+    Streams run through it: a block that works on chunks gets them as they come. Further arguments
+    of a call go to the first block.
+
+    Args:
+        steps: Two or more blocks, functions or dicts. Sequences among them are taken apart.
+        name: The name of its runs.
+
+    Raises:
+        ConfigurationError: There are fewer than two, or one is no block.
+    """
+
+    def __init__(self, *steps: RunnableLike[Any, Any], name: str | None = None) -> None:
+        self.steps: list[Any] = []
+        for step in steps:
+            self.steps += step.steps if isinstance(step, RunnableSequence) else [as_runnable(step)]
+        if len(self.steps) < 2:
+            raise ConfigurationError(f"a sequence has two steps at least, not {len(self.steps)}")
+        self.name = name
+        self._tags = [f"seq:step:{place}" for place in range(1, len(self.steps) + 1)]
+
+    def __or__(self, other: RunnableLike[Any, Other]) -> RunnableSequence[Input, Other]:
+        return RunnableSequence(self, other, name=self.name)
+
+    def __ror__(self, other: RunnableLike[Other, Any]) -> RunnableSequence[Other, Output]:
+        return RunnableSequence(other, self, name=self.name)
+
+    async def _invoke(
+        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> Any:
+        for step, tag in zip(self.steps, self._tags, strict=True):
+            child = child_config(run, config, tag)
+            given = await io.done(io.invoke(step)(given, child, **kwargs))
+            kwargs = _NO_KWARGS
+        return given
+
+    async def _stream(
+        self,
+        io: IO,
+        source: AsyncIterator[Any],
+        run: Any,
+        config: RunnableConfig,
+        kwargs: dict[str, Any],
+    ) -> AsyncGenerator[Any, None]:
+        stream = io.as_stream(source)  # type: ignore[arg-type]
+        for step, tag in zip(self.steps, self._tags, strict=True):
+            stream = io.transform(step)(stream, child_config(run, config, tag), **kwargs)
+            kwargs = _NO_KWARGS
+        async with aclosing(io.pull(stream)) as chunks:
+            async for chunk in chunks:
+                yield chunk

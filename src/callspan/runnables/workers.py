@@ -1,0 +1,128 @@
+"""Making calls at the same time: in threads for a sync caller, in tasks for an async one."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+from typing_extensions import Self
+
+from callspan.callbacks.threads import ContextThreadPoolExecutor
+from callspan.errors import ConfigurationError
+
+
+class Workers(ABC):
+    """Makes calls in the context that is current when they are started.
+
+    On leaving its `async with` block, calls that have not ended are cancelled as far as they can
+    be, and waited for: nothing goes on behind the caller's back.
+
+    Args:
+        limit: How many calls are made at a time; None for as many as there are.
+
+    Raises:
+        ConfigurationError: The limit is not positive.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        if limit is not None and limit < 1:
+            raise ConfigurationError(f"max_concurrency takes a positive number, not {limit}")
+        self._limit = limit
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    async def __aexit__(self, *error: object) -> None: ...
+
+    @abstractmethod
+    def start(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a call and return its future."""
+
+    @abstractmethod
+    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
+        """Wait until one of the calls ends, and return those that have."""
+
+    @abstractmethod
+    async def result(self, future: Any) -> Any:
+        """Wait until a call ends, and return its result."""
+
+
+class Threads(Workers):
+    """Makes calls in threads."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__(limit)
+        self._pool = ContextThreadPoolExecutor(limit)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a call and return its future."""
+        return self._pool.submit(function, *args)
+
+    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
+        """Wait until one of the calls ends, and return those that have."""
+        return concurrent.futures.wait(futures, return_when="FIRST_COMPLETED").done
+
+    async def result(self, future: Any) -> Any:
+        """Wait until a call ends, and return its result."""
+        return future.result()
+
+
+class Tasks(Workers):
+    """Awaits calls in tasks."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__(limit)
+        self._gate: Any = nullcontext() if limit is None else asyncio.Semaphore(limit)
+        self._open: set[asyncio.Task[Any]] = set()
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a call and return its future."""
+
+        async def gated() -> Any:
+            async with self._gate:
+                return await function(*args)
+
+        task = asyncio.ensure_future(gated())
+        self._open.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._open.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio complains of exceptions that nobody looks at
+
+    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
+        """Wait until one of the calls ends, and return those that have."""
+        return (await asyncio.wait(list(futures), return_when="FIRST_COMPLETED"))[0]
+
+    async def result(self, future: Any) -> Any:
+        """Wait until a call ends, and return its result."""
+        return await future
+
+
+class ThreadLock:
+    """A lock between threads, for `async with`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    async def __aenter__(self) -> None:
+        self._lock.acquire()
+
+    async def __aexit__(self, *error: object) -> None:
+        self._lock.release()
