@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from callspan.errors import ConfigurationError
 from callspan.tracing.attributes.names import EXCEPTION_MESSAGE
-from callspan.tracing.secrets import SECRET, is_secret_key
+from callspan.tracing.plain import plain
+from callspan.tracing.secrets import MASK, is_secret_key
 from callspan.tracing.serialize import cut_text, to_json
 
 log = logging.getLogger("callspan")
@@ -17,6 +18,7 @@ log = logging.getLogger("callspan")
 ENV: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON: Final = frozenset({"span_only", "span_and_event", "true", "1"})
 _OFF: Final = frozenset({"", "no_content", "event_only", "false", "0"})
+_INT64: Final = 2**63
 _WITHHELD: Final = "<withheld: redact failed>"
 
 
@@ -100,21 +102,22 @@ class ContentGate:
             return None
         return to_json(redacted, self._limit)
 
-    def same(self, keys: tuple[str, ...], value: Any) -> dict[str, str]:
-        """Return the JSON of one value for several attributes.
+    def recorded(self, keys: tuple[str, ...], value: Any) -> dict[str, str]:
+        """Return what several attributes record of one value: text as it is, the rest as JSON.
 
         Args:
             keys: The attributes; `redact` is asked about each.
             value: Anything.
 
         Returns:
-            JSON by key, without the keys of which nothing is to be recorded.
+            Text by key, without the keys of which nothing is to be recorded.
         """
+        shows = self.text if isinstance(value, str) else self.json
         if self._redact is None:
-            recorded = to_json(value, self._limit)
-            return {} if recorded is None else dict.fromkeys(keys, recorded)
-        found = {key: self.json(key, value) for key in keys}
-        return {key: recorded for key, recorded in found.items() if recorded is not None}
+            shown = dict.fromkeys(keys, shows(keys[0], value))
+        else:
+            shown = {key: shows(key, value) for key in keys}
+        return {key: text for key, text in shown.items() if text is not None}
 
     def value(self, key: str, value: Any) -> str | bool | int | float | list[str] | None:
         """Return what is recorded of a tag or of a value in a run's metadata.
@@ -127,19 +130,19 @@ class ContentGate:
             Scalars and lists of strings as they are, anything else as JSON; None for nothing.
         """
         if is_secret_key(key) and not isinstance(value, bool | None):
-            return SECRET
+            return MASK
         redacted = self._redacted(key, value)
-        if isinstance(redacted, str):
-            return cut_text(redacted, self._limit)
-        if redacted is None or type(redacted) in (bool, float):
+        if redacted is None or isinstance(redacted, bool | float):
             return redacted
-        if type(redacted) is int and -(2**63) <= redacted < 2**63:
-            return redacted
-        if type(redacted) in (list, tuple) and all(isinstance(item, str) for item in redacted):
-            texts = [cut_text(item, self._limit) for item in redacted]
-            if sum(len(text or "") for text in texts) <= self._limit:
-                return [text for text in texts if text is not None]
-        return to_json(redacted, self._limit)
+        if isinstance(redacted, int) and abs(redacted) < _INT64:
+            return int(redacted)
+        shown = plain(redacted, self._limit)
+        if isinstance(shown, str):
+            return cut_text(shown, self._limit)
+        texts = isinstance(shown, list) and all(isinstance(item, str) for item in shown)
+        if texts and sum(map(len, shown)) <= self._limit:
+            return cast("list[str]", shown)
+        return to_json(shown, self._limit)
 
     def error_text(self, error: BaseException) -> str | None:
         """Return what is recorded of an exception's message.

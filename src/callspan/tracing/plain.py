@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import pathlib
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from callspan.tracing.secrets import SECRET, is_secret_key, without_secrets
+from callspan.tracing.secrets import MASK, is_secret_key, without_secrets
 
 MAX_NODES: Final = 10_000
 _MAX_DEPTH: Final = 48
@@ -23,9 +23,9 @@ _MARGIN: Final = 1024
 """Characters looked at beyond a cut, so that a secret is not cut to where it has no shape."""
 
 _PRINTED: Final = (
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
+    dt.date,
+    dt.time,
+    dt.timedelta,
     uuid.UUID,
     decimal.Decimal,
     pathlib.PurePath,
@@ -81,9 +81,14 @@ def clean(text: str, most: int) -> tuple[str, bool]:
     if len(text) >= _LONG or ";base64," in text:
         text, whole = _without_encoded(text, room)
     text = without_secrets(text)
-    if not text.isascii():
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text, whole
+    return well_formed(text), whole
+
+
+def well_formed(text: str) -> str:
+    """Return `text` with surrogates paired or replaced: lone ones cannot be sent."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def cut_note(size: int) -> str:
@@ -151,7 +156,7 @@ class _Walk:
         if isinstance(value, _NAMED):
             return self._string(_name_of(value))
         if hasattr(type(value), "get_secret_value"):
-            return SECRET
+            return MASK
         if isinstance(value, BaseException):
             return self._string(f"{type(value).__name__}: {value}")
         if isinstance(value, _PRINTED):
@@ -168,10 +173,9 @@ class _Walk:
                 shown["…"] = f"[cut: {size - len(shown)} of {size} keys]"
                 break
             name = key if type(key) is str else str(self.show(key, depth))
-            if is_secret_key(name) and not isinstance(value, bool | int | float | None):
-                shown[name] = SECRET
-            else:
-                shown[name if _is_tame(name) else self._string(name)] = self.show(value, depth)
+            secret = is_secret_key(name) and not isinstance(value, bool | int | float | None)
+            name = name if _is_tame(name) else self._string(name)
+            shown[name] = MASK if secret else self.show(value, depth)
         return shown
 
     def _items(self, items: Iterable[Any], size: int, depth: int) -> list[Any]:

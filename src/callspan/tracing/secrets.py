@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-SECRET: Final = "[secret]"
+MASK: Final = "[secret]"
 """What stands in the place of a secret."""
 
 _ANYWHERE: Final = (
@@ -81,41 +81,59 @@ def _is_secret_name(key: str) -> bool:
     return last.endswith("token") and last[:-5] in _TOKEN_OWNERS
 
 
-# Every alternative begins with literal text or ends where it has begun to match, and no repetition
-# that can still fail afterwards is longer than its bound: the time is linear in the text.
+# The regular expressions are searched in every text that is recorded. Each alternative begins with
+# a literal character, so that the search skips from one of those to the next; what must not stand
+# before it is looked at afterwards. No repetition that can still fail after it has matched is
+# longer than its bound: the time is linear in the length of the text.
 _SHAPES: Final = re.compile(
     r"""
-      (?<![A-Za-z0-9])(?:
-          sk-(?:ant|or|lf|proj|svcacct)-[\w-]{6,}
-        | sk-(?=[A-Za-z_-]{0,48}[0-9])[\w-]{8,}
-        | (?:sk|rk|pk)_(?:live|test)_\w{8,}
-        | (?:AKIA|ASIA)[0-9A-Z]{12,}
-        | gh[pousr]_[A-Za-z0-9]{16,}
-        | github_pat_\w{16,}
-        | glpat-[\w-]{16,}
-        | xox[a-z]-[\w-]{8,}
-        | AIza[\w-]{30,}
-        | hf_[A-Za-z0-9]{20,}
-        | gsk_[A-Za-z0-9]{20,}
-        | lsv2_\w{16,}
-        | pypi-[\w-]{32,}
+      sk-(?<![A-Za-z0-9]sk-)(?:
+          (?:ant|or|lf|proj|svcacct)-[\w-]{6,} | (?=[A-Za-z_-]{0,48}[0-9])[\w-]{8,}
       )
-    | (?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?
-    | -----BEGIN\ [A-Z ]{0,30}PRIVATE\ KEY-----[\s\S]*?(?:-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|\Z)
-    | (?P<scheme>\b[Bb]earer\s{1,4})(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,}|[\w.~+/=-]{16,})
-    | (?P<user>://[^\s/:@"'<>]{0,128}:)[^\s/@"'<>]{1,256}(?=@)
-    | (?P<name>(?i:
-          password | passwd | pwd | passphrase | authorization | (?:set-)?cookie
-        | (?:client|app|aws)[_-]?secret | secret[_-]?key | (?:secret[_-]?)?access[_-]?key
-        | (?:x-)?api[_-]?key | private[_-]?key | account[_-]?key
-        | (?:access|auth|refresh|id|session|security)[_-]?token | (?<=[?&])token
-      )
-        (?:\\?["'])?\s{0,2}[=:]\s{0,2}(?:\\?["'])?(?i:(?:basic|bearer|digest|token)\s{1,2})?
-      )
-      (?:(?<=["'])[^"'\\\r\n]+ | [^\s"'\\&,;<>(){}\[\]]{2,})
+    | sk_(?:live|test)_\w{8,} | rk_(?:live|test)_\w{8,} | pk_(?:live|test)_\w{8,}
+    | AKIA(?<![A-Za-z0-9]AKIA)[0-9A-Z]{12,} | ASIA(?<![A-Za-z0-9]ASIA)[0-9A-Z]{12,}
+    | AIza[\w-]{30,}
+    | gh[pousr]_[A-Za-z0-9]{16,} | github_pat_\w{16,} | glpat-[\w-]{16,} | gsk_[A-Za-z0-9]{20,}
+    | hf_(?<![A-Za-z0-9]hf_)[A-Za-z0-9]{20,}
+    | lsv2_\w{16,}
+    | pypi-[\w-]{32,}
+    | xox[a-z]-[\w-]{8,}
+    | eyJ(?<![\w-]eyJ)[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?
+    | -----BEGIN\ [A-Z ]{0,30}PRIVATE\ KEY-----
+      [\s\S]*?(?:-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|\Z)
+    | Bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
+    | bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
+    | ://(?P<user>[^\s/:@"'<>]{0,128}:)[^\s/"'<>]{1,256}(?=@)
     """,
     re.VERBOSE,
 )
+
+
+def _either_case(word: str) -> str:
+    first, rest = word[0], word[1:]
+    return f"{first}(?i:{rest})|{first.upper()}(?i:{rest})"
+
+
+_NAMES: Final = (
+    "password passwd pwd passphrase passcode authorization cookie secret credential jwt key token"
+)
+_ASSIGNED: Final = re.compile(
+    f"(?:{'|'.join(map(_either_case, _NAMES.split()))})"
+    r"""[sS]?(?P<equals>(?:\\?["'])?\s{0,2}[=:]\s{0,2}(?:\\?["'])?)"""
+)
+_VALUE: Final = re.compile(
+    r"""
+      (?<=["'])[^"'\\\r\n]+
+    | (?i:(?:basic|bearer|digest|token)\ {1,2})?
+      (?P<bare>[^\s"'\\&,;<>(){}\[\]]{2,}(?:;\ ?[\w.-]{1,64}=[^\s;,"']{1,4096})*)
+    """,
+    re.VERBOSE,
+)
+_END_OF_NAME: Final = re.compile(r"[^\w-]")
+_NAME_LENGTH: Final = 64
+# In prose these words stand before a colon too; there the value has to look like a secret.
+_PROSE: Final = frozenset({"cookie", "cookies", "credentials", "secret", "secrets", "token"})
+_NO_PROSE: Final = re.compile(r"[0-9=_]")
 
 
 def without_secrets(text: str) -> str:
@@ -127,8 +145,35 @@ def without_secrets(text: str) -> str:
     Args:
         text: Any text. The time it takes is linear in its length.
     """
-    return _SHAPES.sub(_masked, text)
+    text = _SHAPES.sub(_masked, text)
+    return _without_assigned(text) if "=" in text or ":" in text else text
 
 
 def _masked(match: re.Match[str]) -> str:
-    return (match["scheme"] or match["user"] or match["name"] or "") + SECRET
+    shape = match[0]
+    if shape.startswith("://"):
+        return f"://{match['user']}{MASK}"
+    return f"{shape[:7]}{MASK}" if shape.startswith(("Bearer ", "bearer ")) else MASK
+
+
+def _without_assigned(text: str) -> str:
+    pieces: list[str] = []
+    position = 0
+    for found in _ASSIGNED.finditer(text):
+        if found.start() < position:
+            continue
+        before = text[max(0, found.start() - _NAME_LENGTH) : found.start("equals")]
+        name = _END_OF_NAME.split(before)[-1]
+        value = _VALUE.match(text, found.end()) if is_secret_key(name) else None
+        if value is None or _is_prose(name, found["equals"], value["bare"]):
+            continue
+        start = value.start("bare") if value["bare"] else value.start()
+        pieces += (text[position:start], MASK)
+        position = value.end()
+    return "".join([*pieces, text[position:]]) if pieces else text
+
+
+def _is_prose(name: str, equals: str, bare: str | None) -> bool:
+    if bare is None or not equals.endswith(": ") or name.lower() not in _PROSE:
+        return False
+    return _NO_PROSE.search(bare) is None

@@ -23,10 +23,13 @@ def to_json(value: Any, limit: int) -> str | None:
         Valid JSON; None if the limit is too low for any. Long strings are cut first, then the
         middle of long lists; each place says what is missing.
     """
-    shown = plain(value, limit)
-    encoded = _encoded(shown)
-    if len(encoded) > limit:
-        encoded = _fitted(shown, len(encoded), limit)
+    try:
+        shown = plain(value, limit)
+        encoded = _encoded(shown)
+        if len(encoded) > limit:
+            encoded = _fitted(shown, len(encoded), limit)
+    except Exception as error:
+        encoded = _encoded(f"<cannot be shown: {type(error).__name__}>")
     return encoded.decode() if len(encoded) <= limit else None
 
 

@@ -1,64 +1,168 @@
-"""Which functions say what of a run, and the one guard around them."""
+"""Which functions say what of a run, and the one guard around them all."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry.context import Context
 
-from callspan.tracing.attributes import names
-from callspan.tracing.attributes.own import of_identity, of_metadata, of_tags
-from callspan.tracing.attributes.request import data_source_of, of_request
-from callspan.tracing.attributes.run import RunStart
+from callspan.tracing.attributes import exchange, names, own, request, response
+from callspan.tracing.attributes import openinference as profile
+from callspan.tracing.attributes import usage as tokens
+from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.content import ContentGate
+from callspan.tracing.plain import well_formed
 
 log = logging.getLogger("callspan")
 
-Attributes = dict[str, Any]
-_failed: set[str] = set()
+Says = Callable[..., Attributes]
+
+_MODELS: Final = frozenset({"chat_model", "llm"})
+_AT_START: Final[dict[str, Says]] = {
+    "chat_model": request.of_request,
+    "llm": request.of_request,
+    "tool": request.of_tool,
+    "retriever": request.of_data_source,
+}
+_PROFILE_AT_START: Final[dict[str, Says]] = {
+    "chat_model": profile.of_model,
+    "llm": profile.of_model,
+    "tool": profile.of_tool,
+}
+_failed: set[Says] = set()
 
 
-def collect(attributes: Attributes, says: Callable[..., Iterable[tuple[str, Any]]], *about: Any) -> None:
-    """Add what one function says; what it cannot read is left out, and logged once."""
-    try:
-        for key, value in says(*about):
-            if value is not None:
-                attributes[key] = value
-    except Exception as error:
-        if says.__name__ not in _failed:
-            _failed.add(says.__name__)
-            log.warning("attributes are missing: %s failed: %r", says.__name__, error)
+def at_start(start: RunStart, context: Context, *, openinference: bool = False) -> dict[str, Any]:
+    """Return what is known when a run starts, without content; samplers read it.
+
+    Args:
+        start: The run.
+        context: The OTel Context around it, whose baggage may name session, user, conversation.
+        openinference: Whether to add that project's full profile.
+    """
+    kind = start.kind
+    found = _constants(kind, start.type, start.name, start.root).copy()
+    found[names.RUN_ID] = str(start.run_id)
+    if own.has_identity(start, context):
+        _collect(found, own.of_identity, start, context)
+    if kind in _AT_START:
+        _collect(found, _AT_START[kind], start)
+    if openinference and kind in _PROFILE_AT_START:
+        _collect(found, _PROFILE_AT_START[kind], start)
+    return found
 
 
-def at_start(start: RunStart, context: Context, *, openinference: bool = False) -> Attributes:
-    attributes = _known(start.kind, start.type, start.name, start.root).copy()
-    attributes[names.RUN_ID] = str(start.run_id)
-    collect(attributes, lambda: of_identity(start.metadata, context).items())
-    if start.kind in ("chat_model", "llm"):
-        collect(attributes, of_request, start)
-    return attributes
+def labels(start: RunStart, gate: ContentGate, *, openinference: bool = False) -> dict[str, Any]:
+    """Return a run's tags and metadata, redacted and without secrets.
+
+    Args:
+        start: The run.
+        gate: What they pass through.
+        openinference: Whether to add that project's full profile.
+    """
+    found: dict[str, Any] = {}
+    if start.tags:
+        _collect(found, own.of_tags, start, gate)
+    if start.metadata:
+        most = profile.METADATA_KEYS if openinference else own.METADATA_KEYS
+        _collect(found, own.of_metadata, start, gate, most)
+    if openinference:
+        _collect(found, profile.of_labels, start, gate)
+    return found
 
 
-@lru_cache(maxsize=1024)
-def _known(kind: str, type_: str, name: str, root: bool) -> Attributes:
-    return {names.RUN_TYPE: type_, names.RUN_NAME: name}
+def of_input(start: RunStart, gate: ContentGate, *, openinference: bool = False) -> dict[str, Any]:
+    """Return the content that goes into a run; ask only where content is captured.
 
-
-def labels(start: RunStart, gate: ContentGate) -> Attributes:
-    attributes: Attributes = {}
-    collect(attributes, of_tags, start, gate)
-    collect(attributes, of_metadata, start, gate)
-    return attributes
-
-
-def of_input(start: RunStart, gate: ContentGate, *, openinference: bool = False) -> Attributes:
-    return {}
+    Args:
+        start: The run.
+        gate: What the content passes through.
+        openinference: Whether to add that project's full profile.
+    """
+    found: dict[str, Any] = {}
+    if start.kind not in _MODELS:
+        _collect(found, exchange.of_value_in, start, gate)
+        return found
+    _collect(found, exchange.of_prompt, start, gate)
+    if openinference:
+        _collect(found, profile.of_prompt, start, gate)
+    return found
 
 
 def of_output(
     start: RunStart, result: Any, gate: ContentGate, *, openinference: bool = False
-) -> Attributes:
-    return {}
+) -> dict[str, Any]:
+    """Return what the end of a run tells: response and usage, and content if it is captured.
+
+    Args:
+        start: The run.
+        result: What it returned: an LLMResult, a tool's output, documents, a chain's outputs.
+        gate: What content passes through.
+        openinference: Whether to add that project's full profile.
+    """
+    found: dict[str, Any] = {}
+    if start.kind in _MODELS:
+        _collect(found, response.of_response, result)
+        _collect(found, tokens.of_usage, result)
+        if openinference:
+            _collect(found, profile.of_usage, result)
+        if gate.captures:
+            _collect(found, exchange.of_answers, result, gate)
+            if openinference:
+                _collect(found, profile.of_answers, result, gate)
+    elif gate.captures:
+        _collect(found, exchange.of_value_out, start, result, gate)
+        if openinference and start.kind == "retriever":
+            _collect(found, profile.of_documents, result, gate)
+    return found
+
+
+def _collect(found: dict[str, Any], says: Says, *about: Any) -> None:
+    """Add what a function says; what it cannot make sense of is left out, and logged once."""
+    try:
+        for name, value in says(*about):
+            if value is not None:
+                found[name] = well_formed(value) if type(value) is str else value
+    except Exception as error:
+        if says not in _failed:
+            _failed.add(says)
+            log.warning(
+                "attributes are missing from spans: %s raised %s; this is said only once",
+                f"{says.__module__}.{says.__qualname__}",
+                type(error).__name__,
+                exc_info=log.isEnabledFor(logging.DEBUG),
+            )
+
+
+@lru_cache(maxsize=1024)
+def _constants(kind: str, type_: str, name: str, root: bool) -> dict[str, Any]:
+    """What is the same for all runs of one thing."""
+    found = {
+        names.RUN_NAME: name,
+        names.RUN_TYPE: type_,
+        names.SPAN_KIND: profile.KINDS.get(type_, "CHAIN"),
+    }
+    operation = _OPERATIONS.get(type_)
+    if operation is None and root and kind == "chain":
+        operation = names.INVOKE_WORKFLOW
+    if operation is not None:
+        found[names.OPERATION_NAME] = operation
+    if operation == names.INVOKE_WORKFLOW:
+        found[names.WORKFLOW_NAME] = name
+    elif operation == names.INVOKE_AGENT:
+        found[names.AGENT_NAME] = name
+    elif operation == names.EXECUTE_TOOL:
+        found |= {names.TOOL_NAME: name, names.TOOL_TYPE: "function"}
+    return found
+
+
+_OPERATIONS: Final = {
+    "agent": names.INVOKE_AGENT,
+    "chat_model": names.CHAT,
+    "llm": names.TEXT_COMPLETION,
+    "retriever": names.RETRIEVAL,
+    "tool": names.EXECUTE_TOOL,
+}

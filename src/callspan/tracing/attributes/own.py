@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from opentelemetry.baggage import get_all
 from opentelemetry.context import Context
 
 from callspan.tracing.attributes import names
-from callspan.tracing.attributes.run import RunStart
+from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.content import ContentGate
 
-_MAX_KEYS: Final = 32
+METADATA_KEYS: Final = 32
+"""The most keys of a run's metadata that have an attribute of their own."""
 _STEPS: Final = ("seq:step:", "map:key:", "graph:step:", "retry:attempt:")
 _ATTEMPT: Final = "retry:attempt:"
 _INTERNAL: Final = ("ls_", "__")
@@ -27,38 +28,44 @@ _IDENTITY: Final = {
 }
 
 
-def of_identity(metadata: Mapping[str, Any], context: Context) -> dict[str, str]:
-    """Return session, user and conversation, from a run's metadata or else from baggage."""
-    found: dict[str, str] = {}
-    for source in (get_all(context), metadata):
-        if source:
-            for key in _IDENTITY.keys() & source.keys():
-                value = source[key]
-                if value not in (None, "") and not isinstance(value, bool):
-                    found[_IDENTITY[key]] = str(value)
-    return found
+def of_identity(start: RunStart, context: Context) -> Attributes:
+    """Yield session, user and conversation, from a run's metadata or else from baggage."""
+    for source in (get_all(context), start.metadata):
+        for key, name in _IDENTITY.items():
+            value = source.get(key)
+            if value is not None and value != "" and not isinstance(value, bool):
+                yield name, str(value)
 
 
-def of_tags(start: RunStart, gate: ContentGate) -> Iterable[tuple[str, Any]]:
-    """Yield the tags that are not the steps' own, and the attempt that one of those tells."""
-    tags = []
-    for tag in start.tags:
-        if not isinstance(tag, str) or not tag.startswith(_STEPS):
-            tags.append(tag)
-        elif tag.startswith(_ATTEMPT) and tag[len(_ATTEMPT) :].isdecimal():
-            yield names.RUN_ATTEMPT, int(tag[len(_ATTEMPT) :])
+def has_identity(start: RunStart, context: Context) -> bool:
+    """Tell whether `of_identity` has something to look for; at less than it takes to look."""
+    return bool(get_all(context)) or not _IDENTITY.keys().isdisjoint(start.metadata)
+
+
+def of_tags(start: RunStart, gate: ContentGate) -> Attributes:
+    """Yield the user's tags, and the attempt that a step's tag tells."""
+    tags = user_tags(start)
     if tags:
-        yield names.TAGS, gate.value(names.TAGS, [str(tag) for tag in tags])
+        yield names.TAGS, gate.value(names.TAGS, tags)
+    if len(tags) < len(start.tags):
+        for tag in start.tags:
+            number = str(tag).removeprefix(_ATTEMPT)
+            if number != tag and number.isdecimal() and len(number) < 10:
+                yield names.RUN_ATTEMPT, int(number)
 
 
-def of_metadata(start: RunStart, gate: ContentGate) -> Iterable[tuple[str, Any]]:
-    """Yield an attribute for each key of the metadata that is the user's."""
-    count = 0
-    for key, value in start.metadata.items():
-        if str(key).startswith(_INTERNAL):
-            continue
-        count += 1
-        if count > _MAX_KEYS:
-            break
+def of_metadata(start: RunStart, gate: ContentGate, most: int) -> Attributes:
+    """Yield an attribute for each of the first keys of the metadata that are the user's."""
+    for key in list(user_keys(start))[:most]:
         name = f"{names.METADATA}{key}"
-        yield name, gate.value(name, value)
+        yield name, gate.value(name, start.metadata[key])
+
+
+def user_keys(start: RunStart) -> Iterator[str]:
+    """Yield the keys of the metadata that are neither internal nor told in other attributes."""
+    return (key for key in start.metadata if not str(key).startswith(_INTERNAL))
+
+
+def user_tags(start: RunStart) -> list[str]:
+    """Return the tags that are not the steps' own."""
+    return [str(tag) for tag in start.tags if not str(tag).startswith(_STEPS)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from callspan.tracing.attributes import names
-from callspan.tracing.attributes.run import RunStart
+from callspan.tracing.attributes.run import Attributes, RunStart
 
 _PROVIDERS: Final = {
     "amazon_bedrock": "aws.bedrock",
@@ -32,6 +32,7 @@ _URL_KEYS: Final = (
     "endpoint_url",
     "api_base",
 )
+_INT64: Final = 2**63
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -70,7 +71,7 @@ def data_source_of(start: RunStart) -> str | None:
     return None if source is None else str(source)
 
 
-def of_request(start: RunStart) -> Iterable[tuple[str, Any]]:
+def of_request(start: RunStart) -> Attributes:
     """Yield the model, the provider, the server and the parameters of a request."""
     params, metadata = start.params, start.metadata
     yield names.REQUEST_MODEL, model_of(start)
@@ -79,12 +80,30 @@ def of_request(start: RunStart) -> Iterable[tuple[str, Any]]:
     if server is not None:
         yield names.SERVER_ADDRESS, server[0]
         yield names.SERVER_PORT, server[1]
-    for key in params.keys() & _PARAMETERS.keys():
+    for key in _STANDARD.keys() & metadata.keys():
+        attribute, converted = _STANDARD[key]
+        yield attribute, converted(metadata[key])
+    for key in _PARAMETERS.keys() & params.keys():  # these come last, so that they win
         attribute, converted = _PARAMETERS[key]
         yield attribute, converted(params[key])
-    for key, (attribute, converted) in _STANDARD.items():
-        if key in metadata:
-            yield attribute, converted(metadata[key])
+
+
+def parameters_of(start: RunStart) -> dict[str, Any]:
+    """Return the parameters of a request by their provider's names, without any content."""
+    params = start.params
+    return {key: params[key] for key in _PARAMETERS if params.get(key) is not None}
+
+
+def of_tool(start: RunStart) -> Attributes:
+    """Yield what is known of a tool beside its name."""
+    description, call_id = start.serialized.get("description"), start.extra.get("tool_call_id")
+    yield names.TOOL_DESCRIPTION, description if isinstance(description, str) else None
+    yield names.TOOL_CALL_ID, None if call_id is None else str(call_id)
+
+
+def of_data_source(start: RunStart) -> Attributes:
+    """Yield what a retriever searches."""
+    yield names.DATA_SOURCE_ID, data_source_of(start)
 
 
 @lru_cache(maxsize=256)
@@ -98,11 +117,12 @@ def _address(url: str) -> tuple[str, int | None] | None:
 
 
 def _float(value: Any) -> float | None:
-    return None if isinstance(value, bool) or value is None else float(value)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _int(value: Any) -> int | None:
-    return None if isinstance(value, bool) or value is None else int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and abs(value) < _INT64 else None
 
 
 def _several(value: Any) -> int | None:
@@ -113,7 +133,9 @@ def _several(value: Any) -> int | None:
 def _texts(value: Any) -> list[str] | None:
     if isinstance(value, str):
         return [value]
-    return [str(item) for item in value] if value else None
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    return [str(item) for item in value]
 
 
 def _text(value: Any) -> str | None:
@@ -125,8 +147,11 @@ def _true(value: Any) -> bool | None:
 
 
 def _output_type(value: Any) -> str | None:
-    asked = value.get("type") if isinstance(value, dict) else "json_schema"
-    return {"json_object": "json", "json_schema": "json", "text": "text"}.get(asked)
+    if not isinstance(value, dict):
+        return None if value is None else "json"  # a class that the answer has to fit
+    return {"json_object": "json", "json_schema": "json", "text": "text"}.get(
+        str(value.get("type"))
+    )
 
 
 _PARAMETERS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {

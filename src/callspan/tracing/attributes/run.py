@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from callspan.tracing.plain import well_formed
+
+Attributes = Iterable[tuple[str, Any]]
+"""What a function says of a run: names and values, None for what is not known."""
 
 
 class RunStart:
@@ -23,7 +28,7 @@ class RunStart:
         extra: The event's other keywords: invocation_params, options, run_type, tool_call_id.
 
     Attributes:
-        type: The kind; for a chain what it is closer by: prompt, parser, agent, chain.
+        type: The kind, and of a chain what it is more closely: prompt, parser, agent or chain.
     """
 
     __slots__ = (
@@ -44,7 +49,7 @@ class RunStart:
         kind: str,
         name: str,
         run_id: UUID,
-        root: bool,  # noqa: FBT001
+        root: bool,
         serialized: dict[str, Any],
         inputs: Any,
         tags: list[str],
@@ -52,7 +57,7 @@ class RunStart:
         extra: dict[str, Any],
     ) -> None:
         self.kind = kind
-        self.name = name
+        self.name = name if type(name) is str and name.isascii() else well_formed(str(name))
         self.run_id = run_id
         self.root = root
         self.serialized = serialized
@@ -60,10 +65,11 @@ class RunStart:
         self.tags = tags
         self.metadata = metadata
         self.extra = extra
-        self.type: str = (extra.get("run_type") or kind) if kind == "chain" else kind
+        run_type = extra.get("run_type") if kind == "chain" else None
+        self.type: str = run_type if run_type and type(run_type) is str else kind
 
     @property
     def params(self) -> dict[str, Any]:
-        """What the model was asked with, by the provider's names; empty where it is not known."""
+        """What the model is asked with, by the provider's names; empty where it is not known."""
         params = self.extra.get("invocation_params")
         return params if isinstance(params, dict) else {}

@@ -1,0 +1,55 @@
+"""What a model's answer says about itself: known when it is there, and no content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from callspan.tracing.attributes import names
+from callspan.tracing.attributes.run import Attributes
+
+_REASONS: Final = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+_OWN_IDS: Final = ("run-", "lc_", "lc-")
+"""How ids begin that were made here and not by the provider."""
+
+
+def of_response(result: Any) -> Attributes:
+    """Yield the id of a model's response, the model that gave it, and why each answer ended."""
+    answers = [answer for prompt in result.generations for answer in prompt]
+    output = _mapping(getattr(result, "llm_output", None))
+    told = [_mapping(getattr(_message(answer), "response_metadata", None)) for answer in answers]
+    sources = [*told, output]
+    yield names.RESPONSE_MODEL, _first(sources, "model_name", "model", "model_id")
+    yield names.RESPONSE_ID, _first(sources, "id") or _message_id(answers)
+    reasons = [
+        _first([_mapping(getattr(answer, "generation_info", None)), own, output], *_REASONS)
+        for answer, own in zip(answers, told, strict=True)
+    ]
+    if any(reasons):
+        # The conventions want a reason for every answer, and this one where none was received.
+        yield names.RESPONSE_FINISH_REASONS, [reason or "error" for reason in reasons]
+
+
+def _message(answer: Any) -> Any:
+    return getattr(answer, "message", None)
+
+
+def _message_id(answers: Iterable[Any]) -> str | None:
+    for answer in answers:
+        found = getattr(_message(answer), "id", None)
+        if isinstance(found, str) and not found.startswith(_OWN_IDS):
+            return found
+    return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _first(sources: Iterable[Mapping[str, Any]], *keys: str) -> str | None:
+    for source in sources:
+        for key in keys:
+            value = source.get(key)
+            if value and isinstance(value, str):
+                return value
+    return None
