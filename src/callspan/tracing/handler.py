@@ -330,7 +330,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
             metadata or {},
             extra,
         )
-        told = labels(start, self.gate) if tags or metadata else {}
+        told = (
+            labels(start, self.gate, openinference=self.openinference) if tags or metadata else {}
+        )
         record = registry.open(self, start, parent_run_id, context, told)
         if record is None:
             return
