@@ -19,8 +19,12 @@ Report = Callable[[T], Any]
 """Makes what the end event says from what the body returned."""
 Result = Callable[[], Any]
 """Gives what the end event of a stream says, once its last chunk is out."""
-Extra = Callable[[], dict[str, Any]]
-"""Gives the further keywords of the event that ends the run."""
+Extra = Callable[[BaseException | None], dict[str, Any]]
+"""Gives the further keywords of the event that ends the run: with this error, or with None."""
+
+
+def _no_more(error: BaseException | None) -> dict[str, Any]:
+    return {}
 
 
 def call(
@@ -28,7 +32,7 @@ def call(
     body: Callable[..., T],
     *args: Any,
     report: Report[T] | None = None,
-    extra: Extra = dict,
+    extra: Extra = _no_more,
 ) -> T:
     """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
     try:
@@ -38,9 +42,9 @@ def call(
         finally:
             leave(token)
     except BaseException as error:
-        run.close(run.error_event, error, extra())
+        run.close(run.error_event, error, extra(error))
         raise
-    run.close(run.end_event, result if report is None else report(result), extra())
+    run.close(run.end_event, result if report is None else report(result), extra(None))
     return result
 
 
@@ -49,7 +53,7 @@ async def acall(
     body: Callable[..., Awaitable[T]],
     *args: Any,
     report: Report[T] | None = None,
-    extra: Extra = dict,
+    extra: Extra = _no_more,
 ) -> T:
     """As `call`, of a coroutine function."""
     try:
@@ -60,25 +64,25 @@ async def acall(
             leave(token)
     except GeneratorExit as error:
         # The coroutine is being closed, not awaited: nothing can be awaited here any more.
-        run.get_sync().close(run.error_event, error, extra())
+        run.get_sync().close(run.error_event, error, extra(error))
         raise
     except BaseException as error:
-        await run.close(run.error_event, error, extra())
+        await run.close(run.error_event, error, extra(error))
         raise
-    await run.close(run.end_event, result if report is None else report(result), extra())
+    await run.close(run.end_event, result if report is None else report(result), extra(None))
     return result
 
 
 def stream(
-    run: RunManager, source: Iterator[T], keep: Keep | None, result: Result, extra: Extra = dict
+    run: RunManager, source: Iterator[T], keep: Keep | None, result: Result, extra: Extra = _no_more
 ) -> Generator[T, Any, Any]:
     """Yield what `source` yields, in the run, step by step; the run ends with `result()`."""
 
     def end(error: BaseException | None) -> None:
         if error is None:
-            run.close(run.end_event, result(), extra())
+            run.close(run.end_event, result(), extra(None))
         else:
-            run.close(run.error_event, error, extra())
+            run.close(run.error_event, error, extra(error))
 
     return step(run._run.context(), source, keep, end)
 
@@ -88,14 +92,14 @@ def astream(
     source: AsyncIterator[T],
     keep: Keep | None,
     result: Result,
-    extra: Extra = dict,
+    extra: Extra = _no_more,
 ) -> AsyncGenerator[T, Any]:
     """As `stream`, of an async generator or iterator."""
 
     async def end(error: BaseException | None) -> None:
         if error is None:
-            await run.close(run.end_event, result(), extra())
+            await run.close(run.end_event, result(), extra(None))
         else:
-            await run.close(run.error_event, error, extra())
+            await run.close(run.error_event, error, extra(error))
 
     return astep(run._run.context(), source, keep, end)

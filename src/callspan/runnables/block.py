@@ -115,7 +115,7 @@ class StreamingBlock(Block[Input, Output]):
 
             run = await io.done(self._start(io.manager, {"input": ""}, config))
             body = self._stream(io, chunks(), run, config, kwargs)
-            output = io.in_run(run, body, made.add, made.value, lambda: {"inputs": taken.value()})
+            output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
             async with aclosing(io.pull(output)) as downstream:
                 async for chunk in downstream:
                     yield chunk
