@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from typing_extensions import Self
@@ -12,11 +12,13 @@ from callspan.callbacks.ids import new_run_id
 from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers
 from callspan.callbacks.run import Run
 
+M = TypeVar("M", bound="BaseCallbackManager")
+
 
 class BaseCallbackManager(CallbackManagerMixin):
     """Handlers, tags and metadata for the runs that are started through it.
 
-    Its lists are never changed in place, since the runs it has started hold them too.
+    Its methods never change a list in place, since the runs it has started hold them too.
 
     Args:
         handlers: Who hears the runs started here.
@@ -59,9 +61,7 @@ class BaseCallbackManager(CallbackManagerMixin):
 
     def copy(self) -> Self:
         """Return a manager with the same settings."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        return copy
+        return self._copied(type(self))
 
     def merge(self, other: BaseCallbackManager) -> Self:
         """Return a manager with the settings of both; where metadata differ, `other` wins."""
@@ -120,6 +120,20 @@ class BaseCallbackManager(CallbackManagerMixin):
         self.inheritable_metadata = {
             k: v for k, v in self.inheritable_metadata.items() if k not in keys
         }
+
+    def _copied(self, cls: type[M]) -> M:
+        """A manager of this class with the same settings, in lists of its own."""
+        copy = cls.__new__(cls)
+        copy.__dict__.update(self.__dict__)
+        copy.handlers = handlers = [*self.handlers]
+        copy.inheritable_handlers = [*self.inheritable_handlers]
+        copy.tags = [*self.tags]
+        copy.inheritable_tags = [*self.inheritable_tags]
+        copy.metadata = {**self.metadata}
+        copy.inheritable_metadata = {**self.inheritable_metadata}
+        if self._known is not None and self._known[0] is self.handlers:
+            copy._known = (handlers, *self._known[1:])
+        return copy
 
     def _join(self, handlers: list[Any], *, inherit: bool) -> None:
         if handlers:

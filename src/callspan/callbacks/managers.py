@@ -131,23 +131,25 @@ class _Manager(BaseCallbackManager):
             if callbacks:
                 manager._join(check_handlers(callbacks), inherit=True)
             return manager
+        parent = callbacks._parent
         if (
-            around is not None
-            and around.handlers is not callbacks.inheritable_handlers
-            and callbacks.parent_run_id in (None, around.run_id)
+            around is None
+            or callbacks.parent_run_id not in (None, around.run_id)
+            or (parent is not None and parent.scope() is around)
         ):
-            return cls._of_scope(around).merge(callbacks)
-        manager = cls.__new__(cls)
-        manager.__dict__.update(callbacks.__dict__)
-        return manager
+            return callbacks._copied(cls)
+        return cls._of_scope(around).merge(callbacks)
 
     @classmethod
     def _of_scope(cls, scope: Scope) -> Self:
+        # Copies: code written for LangChain appends to these, and the scope is shared.
         manager = cls.__new__(cls)
-        handlers = scope.handlers
-        manager.handlers = manager.inheritable_handlers = handlers
-        manager.tags = manager.inheritable_tags = scope.tags
-        manager.metadata = manager.inheritable_metadata = scope.metadata
+        manager.handlers = handlers = [*scope.handlers]
+        manager.inheritable_handlers = [*handlers]
+        manager.tags = [*scope.tags]
+        manager.inheritable_tags = [*scope.tags]
+        manager.metadata = {**scope.metadata}
+        manager.inheritable_metadata = {**scope.metadata}
         manager.parent_run_id = scope.run_id
         manager._parent = None
         manager._known = (handlers, len(handlers), scope.listeners)
