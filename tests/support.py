@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from opentelemetry import trace
@@ -165,3 +166,48 @@ class Forbidden(logging.Handler):
         """Return the messages so far, for a test that expects them."""
         taken, self.messages = self.messages, []
         return taken
+
+
+FIRED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "on_llm_start": ("on_llm_start", ({"name": "m"}, ["prompt"])),
+    "on_chat_model_start": ("on_chat_model_start", ({"name": "m"}, [[]])),
+    "on_llm_new_token": ("on_llm_start", ("token",)),
+    "on_stream_event": ("on_chat_model_start", ({},)),
+    "on_llm_end": ("on_llm_start", ("response",)),
+    "on_llm_error": ("on_chat_model_start", (ValueError("body"),)),
+    "on_chain_start": ("on_chain_start", ({"name": "c"}, {})),
+    "on_chain_end": ("on_chain_start", ("outputs",)),
+    "on_chain_error": ("on_chain_start", (ValueError("body"),)),
+    "on_agent_action": ("on_chain_start", ("action",)),
+    "on_agent_finish": ("on_chain_start", ("finish",)),
+    "on_tool_start": ("on_tool_start", ({"name": "t"}, "input")),
+    "on_tool_end": ("on_tool_start", ("output",)),
+    "on_tool_error": ("on_tool_start", (ValueError("body"),)),
+    "on_retriever_start": ("on_retriever_start", ({"name": "r"}, "query")),
+    "on_retriever_end": ("on_retriever_start", ([],)),
+    "on_retriever_error": ("on_retriever_start", (ValueError("body"),)),
+    "on_text": ("on_tool_start", ("text",)),
+    "on_retry": ("on_retriever_start", ("state",)),
+    "on_custom_event": ("", ("name", "data")),
+}
+"""How each event comes about: the start of its run, and its own arguments."""
+
+
+async def afire(manager: Any, method: str) -> None:
+    """Send one event through a manager, after the start of its run; what it raises, it raises."""
+    start, arguments = FIRED[method]
+    target = manager
+    if start not in ("", method):
+        target = await _settled(getattr(manager, start)(*FIRED[start][1]))
+        target = target[0] if isinstance(target, list) else target
+    await _settled(getattr(target, method)(*arguments))
+
+
+def fire(manager: Any, method: str) -> None:
+    """As `afire`, of a sync manager, which never waits; there need be no event loop."""
+    with suppress(StopIteration):
+        afire(manager, method).send(None)
+
+
+async def _settled(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
