@@ -17,17 +17,18 @@ T = TypeVar("T")
 Keep = Callable[[Any], object]
 
 
-def leave(token: Token[Context]) -> None:
+def leave(token: Token[Context]) -> bool:
     """Undo `attach`; where the token belongs to another task or thread, there is nothing to undo.
 
-    OpenTelemetry's own `detach` logs an error there.
+    OpenTelemetry's own `detach` logs an error there. Return whether it belonged here.
     """
     try:
         token.var.reset(token)
     except ValueError:
-        pass
+        return False
     except AttributeError:  # a context runtime that is not made of contextvars
         detach(token)
+    return True
 
 
 class Activation(Generic[T]):
@@ -55,7 +56,12 @@ class Activation(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._tokens.pop())
+        # Several tasks may be inside the same one; each leaves with its own token.
+        for token in reversed(self._tokens):
+            if leave(token):
+                self._tokens.remove(token)
+                return
+        self._tokens.pop()
 
 
 def step(
