@@ -44,8 +44,9 @@ class Heard:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.all = tuple(listeners)
-        self.inline = tuple(one for one in listeners if getattr(one.handler, "run_inline", False))
-        self.others = tuple(one for one in listeners if one not in self.inline)
+        inline = [_flag(one.handler, "run_inline", if_broken=False) for one in listeners]
+        self.inline = tuple(one for one, first in zip(listeners, inline, strict=True) if first)
+        self.others = tuple(one for one, first in zip(listeners, inline, strict=True) if not first)
         self.never_awaits = not self.others and not any(one.is_async for one in self.inline)
 
 
@@ -168,22 +169,32 @@ def _warn_of_near_misses(cls: type, facts: _Facts) -> None:
 
 
 def _listener(handler: Any, event: Event) -> Listener | None:
-    if event.ignore is not None and getattr(handler, event.ignore, False):
+    if event.ignore is not None and _flag(handler, event.ignore, if_broken=True):
         return None
     call = _ear(handler, event.method)
     text = _ear(handler, LLM_START.method) if event is CHAT_MODEL_START else None
     coroutines = _facts(type(handler)).coroutines
-    is_async = event.method in coroutines or inspect.iscoroutinefunction(call)
-    if text is not None and not getattr(handler, "ignore_llm", False):
+    # A method is known by its class; what is set on the handler itself, a mock say, is asked.
+    is_async = event.method in coroutines or (
+        not hasattr(call, "__func__") and inspect.iscoroutinefunction(call)
+    )
+    if text is not None and not _flag(handler, "ignore_llm", if_broken=True):
         call = _with_text_fallback(call, text)
         is_async = is_async or LLM_START.method in coroutines
     return None if call is None else Listener(call, handler, event, is_async)
 
 
+def _flag(handler: Any, name: str, *, if_broken: bool) -> bool:
+    try:
+        return bool(getattr(handler, name, False))
+    except Exception as error:
+        log.warning("Error in %s.%s: %r", type(handler).__name__, name, error)
+        return if_broken
+
+
 def _ear(handler: Any, method: str) -> Callable[..., Any] | None:
-    if method in _facts(type(handler)).hears or method in getattr(handler, "__dict__", ()):
-        return getattr(handler, method)  # type: ignore[no-any-return]
-    return None
+    call = getattr(handler, method, None)
+    return call if callable(call) and getattr(call, "__func__", None) not in _NO_OPS else None
 
 
 def _with_text_fallback(
