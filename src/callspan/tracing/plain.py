@@ -1,4 +1,4 @@
-"""Any value as what JSON knows: within bounds, without secrets and encoded data, never raising."""
+"""Any value as what JSON knows: within bounds, without secrets, never raising."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import datetime as dt
 import decimal
 import enum
 import pathlib
-import re
 import types
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import Any, Final
 
-from callspan.tracing.secrets import MASK, is_secret_key, without_secrets
+from callspan.tracing.secrets import MASK, is_secret_key
+from callspan.tracing.text import CutText, clean
 
 MAX_NODES: Final = 10_000
+_MAX_ITEMS: Final = 2_000
 _MAX_DEPTH: Final = 48
 _MAX_INT_BITS: Final = 1024
-_MARGIN: Final = 1024
-"""Characters looked at beyond a cut, so that a secret is not cut to where it has no shape."""
-
 _PRINTED: Final = (
     dt.date,
     dt.time,
@@ -38,23 +37,6 @@ _NAMED: Final = (
     types.ModuleType,
 )
 
-_LONG: Final = 512
-_BASE64: Final = re.compile(
-    r"(?:data:(?P<mime>[\w.+-]{1,64}/[\w.+-]{1,64})(?:;[\w=.-]{1,64}){0,4};base64,"
-    r"(?=[A-Za-z0-9+/_-]{64})|(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]{512}))"
-    r"(?P<data>[A-Za-z0-9+/_-]+={0,2})"
-)
-_LOOKS_ENCODED: Final = re.compile(r"(?=.{0,255}?[a-z])(?=.{0,255}?[A-Z])(?=.{0,255}?[0-9])")
-_MAGIC: Final = {
-    "iVBORw0KGgo": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi0": "application/pdf",
-    "SUQz": "audio/mpeg",
-    "T2dnUw": "audio/ogg",
-}
-
 
 def plain(value: Any, limit: int) -> Any:
     """Return `value` as dicts, lists and scalars, with strings cut to `limit` characters.
@@ -66,42 +48,26 @@ def plain(value: Any, limit: int) -> Any:
     return _Walk(limit).show(value, 0)
 
 
-def clean(text: str, most: int) -> tuple[str, bool]:
-    """Return `text` without secrets, encoded data and surrogates.
+MORE: Final = "…"
+"""The key of the note in a dict that keys are missing from."""
 
-    Args:
-        text: Any text.
-        most: How many characters of it will be used; further on it is not looked at.
 
-    Returns:
-        The text, or the beginning of it, which may be longer than `most`; and whether it is all.
+class Missing(str):
+    """A note that stands for items that were left out of a container.
+
+    Attributes:
+        lost: How many they are.
     """
-    room = most + _MARGIN
-    whole = True
-    if len(text) >= _LONG or ";base64," in text:
-        text, whole = _without_encoded(text, room)
-    text = without_secrets(text)
-    return well_formed(text), whole
 
+    __slots__ = ("lost",)
+    lost: int
 
-def well_formed(text: str) -> str:
-    """Return `text` with surrogates paired or replaced: lone ones cannot be sent."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def cut_note(size: int) -> str:
-    """Return what ends a text that was cut: how many characters it had."""
-    return f"… [cut: {size} characters]"
-
-
-def encoded_note(data: str, mime: str | None = None) -> str:
-    """Return what stands in the place of base64 `data`: its MIME type and its size in bytes."""
-    if not mime:
-        known = (name for start, name in _MAGIC.items() if data.startswith(start))
-        mime = next(known, "base64")
-    return f"[{mime}, {len(data) * 3 // 4 - data.count('=', -2)} bytes]"
+    @classmethod
+    def of(cls, lost: int, size: int, what: str) -> Missing:
+        """Return the note for `lost` of the `size` keys or items of a container."""
+        note = cls(f"[cut: {lost} of {size} {what}]")
+        note.lost = lost
+        return note
 
 
 class _Walk:
@@ -168,23 +134,32 @@ class _Walk:
 
     def _pairs(self, pairs: Iterable[tuple[Any, Any]], size: int, depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for key, value in pairs:
+        seen = 0
+        for key, value in islice(pairs, min(size, _MAX_ITEMS)):
             if self.nodes <= 0:
-                shown["…"] = f"[cut: {size - len(shown)} of {size} keys]"
                 break
+            seen += 1
             name = key if type(key) is str else str(self.show(key, depth))
             secret = is_secret_key(name) and not isinstance(value, bool | int | float | None)
             name = name if _is_tame(name) else self._string(name)
             shown[name] = MASK if secret else self.show(value, depth)
+        if seen < size:
+            shown[MORE] = Missing.of(size - seen, size, "keys")
         return shown
 
     def _items(self, items: Iterable[Any], size: int, depth: int) -> list[Any]:
         shown: list[Any] = []
-        for item in items:
+        tail: Iterable[Any] = ()
+        if size > _MAX_ITEMS and isinstance(items, list | tuple):
+            half = _MAX_ITEMS // 2
+            items, tail = items[:half], items[-half:]
+        for item in chain(islice(items, min(size, _MAX_ITEMS)), tail):
             if self.nodes <= 0:
-                shown.append(f"[cut: {size - len(shown)} of {size} items]")
                 break
             shown.append(self.show(item, depth))
+        if len(shown) < size:
+            where = _MAX_ITEMS // 2 if tail else len(shown)
+            shown.insert(where, Missing.of(size - len(shown), size, "items"))
         return shown
 
     def _bytes(self, value: bytes | bytearray) -> str:
@@ -199,7 +174,7 @@ class _Walk:
         most = self.limit if self.room > 0 else min(self.limit, 256)
         shown, whole = clean(text, most)
         if not whole or len(shown) > most:
-            shown = shown[:most] + cut_note(len(text))
+            shown = CutText.of(shown[:most], len(text))
         self.room -= len(shown)
         return shown
 
@@ -207,29 +182,6 @@ class _Walk:
 def _is_tame(key: str) -> bool:
     """Whether a key is too short to hold a secret, and made of what every encoding knows."""
     return len(key) < 12 and key.isascii()
-
-
-def _without_encoded(text: str, room: int) -> tuple[str, bool]:
-    """Replace encoded data, until `room` characters are left; tell whether that was all."""
-    start = text[:room]
-    if ";base64," not in start and all(len(word) < _LONG for word in start.split()):
-        return start, len(start) == len(text)
-    pieces: list[str] = []
-    position = 0
-    while room > 0 and position < len(text):
-        found = _BASE64.search(text, position, position + room)
-        if found is None:
-            pieces.append(text[position : position + room])
-            position += room
-            break
-        pieces.append(text[position : found.start()])
-        # Data that is longer than the room is worth only its note: look at all of it.
-        data = _BASE64.match(text, found.start()) or found
-        encoded = data["mime"] or _LOOKS_ENCODED.match(data["data"])
-        pieces.append(encoded_note(data["data"], data["mime"]) if encoded else data[0][:room])
-        room -= found.start() - position + len(pieces[-1])
-        position = data.end()
-    return "".join(pieces), position >= len(text)
 
 
 def _name_of(value: Any) -> str:

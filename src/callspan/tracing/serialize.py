@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pydantic_core
 
-from callspan.tracing.plain import MAX_NODES, clean, cut_note, plain
+from callspan.tracing.plain import MAX_NODES, MORE, Missing, plain
+from callspan.tracing.text import CutText, clean, cut_note
 
 _SHORTEST = 32
 """Characters below which a string is not cut for the others' sake."""
@@ -106,17 +108,33 @@ def _shortened(value: Any, most: int, items: int) -> Any:
     if isinstance(value, str):
         if len(value) * 4 <= most or len(encoded := value.encode()) <= most:
             return value
-        return _first_bytes(encoded, most) + cut_note(len(value))
+        size = value.size if isinstance(value, CutText) else len(value)
+        return CutText.of(_first_bytes(encoded, most), size)
     if isinstance(value, dict):
-        pairs = list(value.items())
-        if len(pairs) > items:
-            note = ("…", f"[cut: {len(pairs) - items} of {len(pairs)} keys]")
-            pairs = [*pairs[: items - items // 2], note, *pairs[len(pairs) - items // 2 :]]
-        return {key: _shortened(item, most, items) for key, item in pairs}
+        kept = _ends([key for key in value if key != MORE], items)
+        shown = {key: _shortened(value[key], most, items) for key in kept}
+        if len(kept) < len(value):
+            shown[MORE] = _missing(value.values(), shown.values(), "keys")
+        return shown
     if isinstance(value, list):
-        kept = value
-        if len(value) > items:
-            note_ = f"[cut: {len(value) - items} of {len(value)} items]"
-            kept = [*value[: items - items // 2], note_, *value[len(value) - items // 2 :]]
-        return [_shortened(item, most, items) for item in kept]
+        kept = _ends(value, items)
+        shown_ = [_shortened(item, most, items) for item in kept]
+        if len(kept) < len(value):
+            shown_.insert((items + 1) // 2, _missing(value, kept, "items"))
+        return shown_
     return value
+
+
+def _ends(items: list[Any], most: int) -> list[Any]:
+    """The first and the last of `items`."""
+    left = len(items) - most
+    return items if left <= 0 else items[: most - most // 2] + items[len(items) - most // 2 :]
+
+
+def _missing(all_: Iterable[Any], kept: Iterable[Any], what: str) -> Missing:
+    size = sum(map(_count, all_))
+    return Missing.of(size - sum(map(_count, kept)), size, what)
+
+
+def _count(item: Any) -> int:
+    return item.lost if isinstance(item, Missing) else 1

@@ -14,7 +14,7 @@ from callspan.tracing.attributes import openinference as profile
 from callspan.tracing.attributes import usage as tokens
 from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.content import ContentGate
-from callspan.tracing.plain import well_formed
+from callspan.tracing.text import well_formed
 
 log = logging.getLogger("callspan")
 

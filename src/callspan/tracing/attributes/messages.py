@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from callspan.tracing.plain import encoded_note
+from callspan.tracing.text import encoded_note
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "function": "tool", "remove": "system"}
 _TEXT: Final = frozenset({"text", "input_text", "output_text"})

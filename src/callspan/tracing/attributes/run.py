@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from callspan.tracing.plain import well_formed
+from callspan.tracing.text import well_formed
 
 Attributes = Iterable[tuple[str, Any]]
 """What a function says of a run: names and values, None for what is not known."""
