@@ -4,19 +4,32 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import RunnableConfig, checked
+from callspan.runnables.config import RunnableConfig, checked, child_config
 from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
 from callspan.runnables.total import Total
 
 _NONE: Any = object()
+
+
+class Frame(NamedTuple):
+    """One call of a block: how to perform it, its run, its config and further arguments."""
+
+    io: IO
+    run: Any
+    config: RunnableConfig
+    kwargs: dict[str, Any]
+
+    def child(self, tag: str | None = None) -> RunnableConfig:
+        """Return the config for a part of the block, with a tag for the part alone."""
+        return child_config(self.run, self.config, tag)
 
 
 class Block(Runnable[Input, Output]):
@@ -25,16 +38,15 @@ class Block(Runnable[Input, Output]):
     run_type: ClassVar[str | None] = None
 
     @abstractmethod
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> Any:
-        """Return the output for one input, in the run."""
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        """Return the output for one input."""
 
     def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
         """Return the output for one input."""
         config = checked(config)
         run = self._start(CallbackManager, input, config)
-        return call(run, finish, self._invoke, SYNC, input, run, config, kwargs)  # type: ignore[no-any-return]
+        frame = Frame(SYNC, run, config, kwargs)
+        return call(run, finish, self._invoke, input, frame)  # type: ignore[no-any-return]
 
     async def ainvoke(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
@@ -42,7 +54,7 @@ class Block(Runnable[Input, Output]):
         """As `invoke`, awaited."""
         config = checked(config)
         run = await self._start(AsyncCallbackManager, input, config)
-        return await acall(run, self._invoke, ASYNC, input, run, config, kwargs)
+        return await acall(run, self._invoke, input, Frame(ASYNC, run, config, kwargs))
 
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
         """Start a run; return its manager, for an async callback manager something to await."""
@@ -74,15 +86,8 @@ class StreamingBlock(Block[Input, Output]):
     """A block that works on chunks: `_stream` is its logic."""
 
     @abstractmethod
-    def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
-    ) -> AsyncGenerator[Any, None]:
-        """Yield the output for a stream of input, in the run."""
+    def _stream(self, source: AsyncGenerator[Any, None], frame: Frame) -> AsyncGenerator[Any, None]:
+        """Yield the output for a stream of input."""
 
     def stream(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
@@ -114,7 +119,7 @@ class StreamingBlock(Block[Input, Output]):
                         yield chunk
 
             run = await io.done(self._start(io.manager, {"input": ""}, config))
-            body = self._stream(io, chunks(), run, config, kwargs)
+            body = self._stream(chunks(), Frame(io, run, config, kwargs))
             output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
             async with aclosing(io.pull(output)) as downstream:
                 async for chunk in downstream:

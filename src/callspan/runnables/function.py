@@ -1,6 +1,6 @@
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 """A function as a block."""
 
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 import inspect
@@ -14,12 +14,11 @@ from callspan.callbacks.managers import CallbackManager
 from callspan.errors import ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.block import StreamingBlock
+from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.config import (
     DEFAULT_RECURSION_LIMIT,
     RunnableConfig,
     checked,
-    child_config,
     config_for_function,
 )
 from callspan.runnables.io import IO, SYNC, finish
@@ -33,26 +32,26 @@ class _Function:
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
-        kinds = [call, getattr(call, "__call__", None)]  # noqa: B004  # an object may be a coroutine function
+        # An object may be a coroutine function by its __call__.
+        kinds = [call, type(call).__call__]
         gives_async = any(map(inspect.isasyncgenfunction, kinds))
         self.streams = gives_async or any(map(inspect.isgeneratorfunction, kinds))
         self.is_async = gives_async or any(map(inspect.iscoroutinefunction, kinds))
         try:
-            parameters = inspect.signature(call).parameters.keys()
+            parameters = set(inspect.signature(call).parameters)
         except (TypeError, ValueError):  # some builtins have no signature
-            parameters = {}.keys()
+            parameters = set()
         self.wants = parameters & {"config", "run_manager"}
 
-    def extras(self, run: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def extras(self, frame: Frame) -> dict[str, Any]:
         """The arguments beside the input."""
         if not self.wants:
-            return kwargs
-        given = dict(kwargs)
+            return frame.kwargs
+        run = frame.run if frame.io is SYNC or self.is_async else frame.run.get_sync()
+        asked = {"run_manager": run} if "run_manager" in self.wants else {}
         if "config" in self.wants:
-            given["config"] = config_for_function(run, config)
-        if "run_manager" in self.wants:
-            given["run_manager"] = run
-        return given
+            asked["config"] = config_for_function(run, frame.config)
+        return {**frame.kwargs, **asked}
 
 
 class RunnableLambda(StreamingBlock[Input, Output]):
@@ -69,7 +68,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         name: The name of its runs; the function's, or else RunnableLambda.
 
     Raises:
-        ConfigurationError: `func` cannot be called, or both are async.
+        ConfigurationError: One of them cannot be called, or both are async.
     """
 
     @overload
@@ -96,7 +95,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         afunc: Callable[..., Any] | None = None,
         name: str | None = None,
     ) -> None:
-        for one in (func, afunc) if afunc is not None else (func,):
+        for one in (func,) if afunc is None else (func, afunc):
             if not callable(one):
                 raise ConfigurationError(
                     f"RunnableLambda takes a function, not {type(one).__name__}"
@@ -119,92 +118,57 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         function = self._function(SYNC)
         config = checked(config)
         run = self._start(CallbackManager, input, config)
-        return call(run, self._call, function, input, run, config, kwargs)  # type: ignore[no-any-return]
+        frame = Frame(SYNC, run, config, kwargs)
+        return call(run, self._call, function, input, frame)  # type: ignore[no-any-return]
 
-    # invoke, call, _call and the function: the frames of one level of nested runs. More of them
+    # A level of nested runs takes four Python frames: invoke, call, this and the function. More
     # would take depth from programs that recurse.
-    def _call(
-        self,
-        function: _Function,
-        given: Any,
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
-    ) -> Any:
-        result = function.call(given, **function.extras(run, config, kwargs))
+    def _call(self, function: _Function, given: Any, frame: Frame) -> Any:
+        result = function.call(given, **function.extras(frame))
         if function.streams or isinstance(result, Runnable):
-            return finish(self._settled, SYNC, function, result, given, run, config)
+            return finish(self._settled, function, result, given, frame)
         return result
 
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> Any:
-        function, result = await self._called(io, given, run, config, kwargs)
-        return await self._settled(io, function, result, given, run, config)
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        function = self._function(frame.io)
+        result = await self._result(function, given, frame)
+        return await self._settled(function, result, given, frame)
 
-    async def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
-    ) -> AsyncGenerator[Any, None]:
-        total = Total()
-        async for chunk in source:
-            total.add(chunk)
-        given = total.value()
-        function, result = await self._called(io, given, run, config, kwargs)
-        if isinstance(result, Runnable):
-            result = io.stream(result)(given, self._one_deeper(given, run, config))
-        elif not function.streams:
-            yield result
-            return
-        async with aclosing(io.pull(result)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def _called(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> tuple[_Function, Any]:
-        """The function that is for this caller, and what it returned."""
-        function = self._function(io)
-        if io is not SYNC and not function.is_async:
-            run = run.get_sync()
-        bound = partial(function.call, given, **function.extras(run, config, kwargs))
-        if io is SYNC or function.streams:
-            return function, bound()
-        return function, await (bound() if function.is_async else in_thread(bound))
-
-    async def _settled(
-        self,
-        io: IO,
-        function: _Function,
-        result: Any,
-        given: Any,
-        run: Any,
-        config: RunnableConfig,
-    ) -> Any:
+    async def _settled(self, function: _Function, result: Any, given: Any, frame: Frame) -> Any:
         """What the function's result stands for: the sum of chunks, a block's output, or itself."""
         if function.streams:
             total = Total()
-            async with aclosing(io.pull(result)) as chunks:
+            async with aclosing(frame.io.pull(result)) as chunks:
                 async for chunk in chunks:
                     total.add(chunk)
             result = total.value()
         if isinstance(result, Runnable):
-            deeper = self._one_deeper(given, run, config)
-            return await io.done(io.invoke(result)(given, deeper))
+            deeper = self._one_deeper(frame)
+            return await frame.io.done(frame.io.invoke(result)(given, deeper))
         return result
 
-    def _one_deeper(self, given: Any, run: Any, config: RunnableConfig) -> RunnableConfig:
-        limit = config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
-        if limit <= 0:
-            raise RecursionError(
-                f"{self.get_name()} keeps returning runnables: the config's recursion_limit is "
-                f"reached at input {given!r}"
-            )
-        return {**child_config(run, config), "recursion_limit": limit - 1}
+    async def _stream(
+        self, source: AsyncGenerator[Any, None], frame: Frame
+    ) -> AsyncGenerator[Any, None]:
+        total = Total()
+        async for chunk in source:
+            total.add(chunk)
+        given, function = total.value(), self._function(frame.io)
+        result = await self._result(function, given, frame)
+        if isinstance(result, Runnable):
+            result = frame.io.stream(result)(given, self._one_deeper(frame))
+        elif not function.streams:
+            yield result
+            return
+        async with aclosing(frame.io.pull(result)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _result(self, function: _Function, given: Any, frame: Frame) -> Any:
+        bound = partial(function.call, given, **function.extras(frame))
+        if frame.io is SYNC or function.streams:
+            return bound()
+        return await (bound() if function.is_async else in_thread(bound))
 
     def _function(self, io: IO) -> _Function:
         function = self._sync if io is SYNC else self._async or self._sync
@@ -214,3 +178,12 @@ class RunnableLambda(StreamingBlock[Input, Output]):
                 "or give RunnableLambda a sync function too"
             )
         return function
+
+    def _one_deeper(self, frame: Frame) -> RunnableConfig:
+        limit = frame.config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
+        if limit <= 0:
+            raise RecursionError(
+                f"{self.get_name()} returned a runnable to be invoked more often in a row than the "
+                "config's recursion_limit allows"
+            )
+        return {**frame.child(), "recursion_limit": limit - 1}

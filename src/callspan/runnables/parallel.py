@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from callspan.runnables.base import Input, RunnableLike
-from callspan.runnables.block import StreamingBlock
+from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import Call, merged, shared, together
 from callspan.runnables.coerce import as_runnable
-from callspan.runnables.config import RunnableConfig, child_config
-from callspan.runnables.io import IO
 from callspan.runnables.total import AddableDict
 
 
@@ -44,29 +42,22 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         """Return the name of its runs."""
         return self.name or f"{type(self).__name__}<{','.join(self.steps)}>"
 
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         calls = [
-            Call(step, given, child_config(run, config, f"map:key:{key}"), {})
-            for key, step in self.steps.items()
+            Call(step, given, frame.child(f"map:key:{key}"), {}) for key, step in self.steps.items()
         ]
-        outputs = await together(io, calls, config.get("max_concurrency"))
+        outputs = await together(frame.io, calls, frame.config.get("max_concurrency"))
         return dict(zip(self.steps, outputs, strict=True))
 
     async def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
+        self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[AddableDict, None]:
-        sources = shared(io, source, len(self.steps))
+        sources = shared(frame.io, source, len(self.steps))
         streams = {
-            key: io.transform(step)(one, child_config(run, config, f"map:key:{key}"))
+            key: frame.io.transform(step)(one, frame.child(f"map:key:{key}"))
             for (key, step), one in zip(self.steps.items(), sources, strict=True)
         }
-        async with aclosing(merged(io, streams, config.get("max_concurrency"))) as chunks:
+        limit = frame.config.get("max_concurrency")
+        async with aclosing(merged(frame.io, streams, limit)) as chunks:
             async for key, chunk in chunks:
                 yield AddableDict({key: chunk})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from callspan.errors import InputError
 from callspan.runnables.base import Other, RunnableLike
-from callspan.runnables.block import StreamingBlock
-from callspan.runnables.config import RunnableConfig, child_config
-from callspan.runnables.io import IO
+from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.parallel import RunnableParallel
 from callspan.runnables.total import AddableDict
 
@@ -27,18 +25,11 @@ class RunnablePassthrough(StreamingBlock[Other, Other]):
         """
         return RunnableAssign(RunnableParallel(steps))
 
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> Any:
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
         return given
 
     async def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
+        self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[Any, None]:
         async for chunk in source:
             yield chunk
@@ -58,22 +49,12 @@ class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
         """Return the name of its runs."""
         return self.name or f"{type(self).__name__}<{','.join(self.mapper.steps)}>"
 
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
-        child = child_config(run, config)
-        return {
-            **_dict(given),
-            **await io.done(io.invoke(self.mapper)(given, child, **kwargs)),
-        }
+    async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
+        given = _dict(given)
+        return {**given, **await frame.io.done(frame.io.invoke(self.mapper)(given, frame.child()))}
 
     async def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
+        self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[AddableDict, None]:
         taken: list[Any] = []
         async for chunk in source:
@@ -86,8 +67,8 @@ class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
             for chunk in taken:
                 yield chunk
 
-        child = child_config(run, config)
-        mapped = io.transform(self.mapper)(io.as_stream(again()), child, **kwargs)
+        io = frame.io
+        mapped = io.transform(self.mapper)(io.as_stream(again()), frame.child())
         async with aclosing(io.pull(mapped)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from callspan.errors import ConfigurationError
 from callspan.runnables.base import Input, Other, Output, RunnableLike
-from callspan.runnables.block import StreamingBlock
+from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.coerce import as_runnable
-from callspan.runnables.config import RunnableConfig, child_config
-from callspan.runnables.io import IO
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -45,26 +43,20 @@ class RunnableSequence(StreamingBlock[Input, Output]):
     def __ror__(self, other: RunnableLike[Other, Any]) -> RunnableSequence[Other, Output]:
         return RunnableSequence(other, self, name=self.name)
 
-    async def _invoke(
-        self, io: IO, given: Any, run: Any, config: RunnableConfig, kwargs: dict[str, Any]
-    ) -> Any:
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        kwargs = frame.kwargs
         for step, tag in zip(self.steps, self._tags, strict=True):
-            child = child_config(run, config, tag)
-            given = await io.done(io.invoke(step)(given, child, **kwargs))
+            given = await frame.io.done(frame.io.invoke(step)(given, frame.child(tag), **kwargs))
             kwargs = _NO_KWARGS
         return given
 
     async def _stream(
-        self,
-        io: IO,
-        source: AsyncIterator[Any],
-        run: Any,
-        config: RunnableConfig,
-        kwargs: dict[str, Any],
+        self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[Any, None]:
-        stream = io.as_stream(source)  # type: ignore[arg-type]
+        io, kwargs = frame.io, frame.kwargs
+        stream = io.as_stream(source)
         for step, tag in zip(self.steps, self._tags, strict=True):
-            stream = io.transform(step)(stream, child_config(run, config, tag), **kwargs)
+            stream = io.transform(step)(stream, frame.child(tag), **kwargs)
             kwargs = _NO_KWARGS
         async with aclosing(io.pull(stream)) as chunks:
             async for chunk in chunks:

@@ -1,0 +1,131 @@
+"""Models that answer what they are told to, for tests."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import SkipValidation
+
+from callspan.language_models.chat import BaseChatModel
+from callspan.messages import AIMessage, AIMessageChunk, BaseMessage
+from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from callspan.runnables.base import Configs
+from callspan.runnables.calls import Call
+
+
+class FakeListChatModelError(Exception):
+    """What `FakeListChatModel` raises where it is told to."""
+
+
+class FakeListChatModel(BaseChatModel):
+    """Answers the texts of a list in turn, in a batch too; streams character by character.
+
+    Attributes:
+        responses: The texts; after the last one comes the first again.
+        sleep: Seconds before each answer, and before each chunk of a stream.
+        i: Which text is next.
+        error_on_chunk_number: Which chunk of a stream, from 0, raises an error instead.
+    """
+
+    responses: list[str]
+    sleep: float | None = None
+    i: int = 0
+    error_on_chunk_number: int | None = None
+
+    @property
+    def _llm_type(self) -> str:
+        return "fake-list-chat-model"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"responses": self.responses}
+
+    def _next(self) -> str:
+        response = self.responses[self.i]
+        self.i = (self.i + 1) % len(self.responses)
+        return response
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        time.sleep(self.sleep or 0)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        response = self._next()
+        for place, character in enumerate(response):
+            time.sleep(self.sleep or 0)
+            if place == self.error_on_chunk_number:
+                raise FakeListChatModelError
+            last = "last" if place == len(response) - 1 else None
+            yield ChatGenerationChunk(
+                message=AIMessageChunk(content=character, chunk_position=last)
+            )
+
+    def _calls(
+        self, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
+    ) -> tuple[list[Call], int | None]:
+        calls, _ = super()._calls(inputs, config, kwargs)
+        return calls, 1  # one at a time, or the answers would go to the wrong inputs
+
+
+class GenericFakeChatModel(BaseChatModel):
+    """Answers what an iterator gives; streams word by word.
+
+    Attributes:
+        messages: The answers: messages or texts. Its StopIteration, at the end, is the caller's.
+    """
+
+    messages: Annotated[Iterator[AIMessage | str], SkipValidation]
+
+    @property
+    def _llm_type(self) -> str:
+        return "generic-fake-chat-model"
+
+    def _next(self) -> AIMessage:
+        message = next(self.messages)
+        return AIMessage(message) if isinstance(message, str) else message
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._next())])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return self._generate(messages)  # there is nothing to wait for
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        message = self._next()
+        words = re.split(r"(\s)", message.text) if message.text else []
+        # What is beside the text comes with the last chunk: the chunks add up to the message.
+        rest = {
+            key: value
+            for key, value in message
+            if value and key not in ("content", "type", "id", "invalid_tool_calls")
+        }
+        if rest and not message.text:
+            words = [""]
+        for place, word in enumerate(words):
+            more = {**rest, "chunk_position": "last"} if place == len(words) - 1 else {}
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=message.id, **more))

@@ -1,0 +1,241 @@
+"""Prompts: templates of messages, filled in with variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from string import Formatter
+from typing import Any, ClassVar, TypeAlias
+
+from typing_extensions import Self
+
+from callspan.errors import InputError, MissingVariableError
+from callspan.messages import BaseMessage, ChatPromptValue, PromptValue, convert_to_messages
+from callspan.runnables.block import Block, Frame
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+class MessagesPlaceholder:
+    """A place in a prompt for messages that a variable holds.
+
+    Args:
+        variable_name: The variable: messages, or what `convert_to_messages` takes.
+        optional: Whether the variable may be missing.
+        n_messages: How many messages to take, the last ones; all where it is None.
+    """
+
+    def __init__(
+        self, variable_name: str, *, optional: bool = False, n_messages: int | None = None
+    ) -> None:
+        self.variable_name = variable_name
+        self.optional = optional
+        self.n_messages = n_messages
+        self.variables = frozenset[str]() if optional else frozenset({variable_name})
+
+    def format_messages(self, values: Values) -> list[BaseMessage]:
+        """Return the variable's messages."""
+        messages = convert_to_messages(values.get(self.variable_name, []))
+        return messages if self.n_messages is None else messages[-self.n_messages :]
+
+
+class _Message:
+    """A message with variables in its content."""
+
+    def __init__(self, role: str, content: Any) -> None:
+        (sample,) = convert_to_messages([(role, "-")])
+        self._make: Any = type(sample)
+        if sample.additional_kwargs:
+            self._make = partial(self._make, additional_kwargs=sample.additional_kwargs)
+        self._content = content
+        self.variables = _variables_of(content)
+
+    def format_messages(self, values: Values) -> list[BaseMessage]:
+        return [self._make(_filled(self._content, values))]
+
+
+class _Fixed:
+    """A message that is put in as it is."""
+
+    variables: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, message: BaseMessage) -> None:
+        self._messages = [message]
+
+    def format_messages(self, values: Values) -> list[BaseMessage]:
+        return self._messages
+
+
+MessageLike: TypeAlias = (
+    BaseMessage | MessagesPlaceholder | str | tuple[str, Any] | Mapping[str, Any]
+)
+"""What `ChatPromptTemplate` takes as a message."""
+
+
+class ChatPromptTemplate(Block[Any, PromptValue]):
+    """A template of messages; its input is a dict of variables, its output a prompt for a model.
+
+    Variables stand in braces, as in an f-string, with the same format specifications: `{x:.2f}`;
+    double braces are braces. Attributes and items of a variable cannot be reached. A prompt with
+    one variable takes its value alone, too.
+
+    Args:
+        messages: Messages, which are put in as they are; `(role, template)` pairs or dicts with
+            `role` and `content`; texts, which are the user's; `MessagesPlaceholder`s or
+            `("placeholder", "{variable}")`. A template is text, or content blocks with texts.
+        partial_variables: Values of variables, or functions that give them.
+        name: The name of its runs.
+
+    Attributes:
+        input_variables: The variables that the input has to have, sorted.
+
+    Raises:
+        InputError: Something in it is no message, or no template.
+    """
+
+    run_type = "prompt"
+
+    def __init__(
+        self,
+        messages: Sequence[MessageLike],
+        *,
+        partial_variables: Values | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.messages = [_part(message) for message in messages]
+        self.partial_variables = dict(partial_variables or {})
+        self.name = name
+        variables = {name for part in self.messages for name in part.variables}
+        self.input_variables = sorted(variables - self.partial_variables.keys())
+
+    @classmethod
+    def from_messages(cls, messages: Sequence[MessageLike]) -> Self:
+        """Return a prompt of these messages; see the class."""
+        return cls(messages)
+
+    @classmethod
+    def from_template(cls, template: str) -> Self:
+        """Return a prompt of one message of the user."""
+        return cls([template])
+
+    def partial(self, **variables: Any) -> Self:
+        """Return the prompt with some variables filled in: values, or functions giving them."""
+        known = {**self.partial_variables, **variables}
+        prompt = type(self)([], partial_variables=known, name=self.name)
+        prompt.messages = self.messages
+        prompt.input_variables = [name for name in self.input_variables if name not in variables]
+        return prompt
+
+    def format_messages(self, **variables: Any) -> list[BaseMessage]:
+        """Return the messages for these variables.
+
+        Raises:
+            MissingVariableError: One is missing.
+            InputError: One cannot be formatted as the template says, or is no message where
+                messages are expected.
+        """
+        return self._filled(variables)
+
+    def format_prompt(self, **variables: Any) -> ChatPromptValue:
+        """Return the prompt for these variables; see `format_messages`."""
+        return ChatPromptValue(messages=self._filled(variables))
+
+    def format(self, **variables: Any) -> str:
+        """Return the prompt as text; see `format_messages`."""
+        return self.format_prompt(**variables).to_string()
+
+    async def _invoke(self, given: Any, frame: Frame) -> ChatPromptValue:
+        if not isinstance(given, Mapping):
+            if len(self.input_variables) != 1:
+                raise InputError(
+                    f"{self.get_name()} takes a dict with {self._expected()}, "
+                    f"not {type(given).__name__}"
+                )
+            given = {self.input_variables[0]: given}
+        return ChatPromptValue(messages=self._filled(given))
+
+    def _filled(self, values: Values) -> list[BaseMessage]:
+        if self.partial_variables:
+            known = self.partial_variables.items()
+            values = {**{k: v() if callable(v) else v for k, v in known}, **values}
+        missing = [name for name in self.input_variables if name not in values]
+        if missing:
+            raise MissingVariableError(
+                f"{self.get_name()} is missing {_listed(missing)}: it takes {self._expected()}, "
+                f"and was given {_listed(values) or 'nothing'}. (Braces that are no variable are "
+                f"written twice: {{{{{missing[0]}}}}}.)"
+            )
+        return [one for part in self.messages for one in part.format_messages(values)]
+
+    def _expected(self) -> str:
+        return _listed(self.input_variables) or "no variables"
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _part(message: MessageLike) -> MessagesPlaceholder | _Message | _Fixed:
+    if isinstance(message, MessagesPlaceholder):
+        return message
+    if isinstance(message, BaseMessage):
+        return _Fixed(message)
+    if isinstance(message, str):
+        return _Message("human", message)
+    if isinstance(message, Mapping) and {"role", "content"} <= message.keys():
+        return _part((message["role"], message["content"]))
+    if not isinstance(message, list | tuple) or len(message) != 2:
+        raise InputError(
+            f"cannot make a message of {message!r}: give a message, a (role, template) pair, "
+            "a text or a MessagesPlaceholder"
+        )
+    role, content = message
+    if role != "placeholder":
+        return _Message(role, content)
+    if isinstance(content, str):  # alone it is optional, as in langchain_core
+        content = [content, True]
+    text, optional = content
+    if not (text.startswith("{") and text.endswith("}")):
+        raise InputError(
+            f"a placeholder is a variable in braces, such as {{history}}, not {text!r}"
+        )
+    return MessagesPlaceholder(text[1:-1], optional=optional)
+
+
+def _variables_of(content: Any) -> frozenset[str]:
+    """The variables of a template: of a text, or of the texts in content blocks."""
+    if isinstance(content, Mapping):
+        content = list(content.values())
+    if isinstance(content, list | tuple):
+        return frozenset().union(*map(_variables_of, content))
+    return frozenset(_fields(content)) if isinstance(content, str) else frozenset()
+
+
+def _fields(template: str) -> Iterable[str]:
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"{error} in {template!r}: write braces of your own twice") from error
+    for _, name, specification, _ in parts:
+        if name is None:
+            continue
+        if not name.isidentifier():
+            raise InputError(
+                f"{{{name}}} is no variable, in {template!r}: give variables plain names, "
+                "and write braces of your own twice"
+            )
+        yield name
+        yield from _fields(specification or "")
+
+
+def _filled(content: Any, values: Values) -> Any:
+    if isinstance(content, str):
+        try:
+            return content.format_map(values)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{content!r} cannot be filled in: {error}") from error
+    if isinstance(content, Mapping):
+        return {key: _filled(value, values) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_filled(value, values) for value in content]
+    return content
