@@ -43,11 +43,19 @@ class Heard:
     __slots__ = ("all", "inline", "never_awaits", "others")
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
-        self.all = tuple(listeners)
-        inline = [_flag(one.handler, "run_inline", if_broken=False) for one in listeners]
-        self.inline = tuple(one for one, first in zip(listeners, inline, strict=True) if first)
-        self.others = tuple(one for one, first in zip(listeners, inline, strict=True) if not first)
-        self.never_awaits = not self.others and not any(one.is_async for one in self.inline)
+        self.all = listeners
+        inline: list[Listener] = []
+        others: list[Listener] = []
+        never_awaits = True
+        for one in listeners:
+            if _flag(one.handler, "run_inline", if_broken=False):
+                inline.append(one)
+                never_awaits = never_awaits and not one.is_async
+            else:
+                others.append(one)
+        self.inline = inline
+        self.others = others
+        self.never_awaits = never_awaits and not others
 
 
 class Listeners:
