@@ -87,9 +87,10 @@ class BaseCallbackManager(CallbackManagerMixin):
 
     def set_handlers(self, handlers: list[BaseCallbackHandler], inherit: bool = True) -> None:
         """Replace all handlers."""
+        checked = check_handlers(handlers)
         self.handlers = []
         self.inheritable_handlers = []
-        self._join(check_handlers(handlers), inherit=inherit)
+        self._join(checked, inherit=inherit)
 
     def set_handler(self, handler: BaseCallbackHandler, inherit: bool = True) -> None:
         """Replace all handlers by this one."""

@@ -105,17 +105,27 @@ def check_handlers(callbacks: Any) -> list[Any]:
                 f"callbacks takes instances: pass {handler.__name__}(), not the class"
             )
         if not _is_handler(handler):
-            raise CallbackError(
-                f"{type(handler).__name__} is no callback handler: subclass "
-                "callspan.callbacks.BaseCallbackHandler and write the on_* methods to hear"
+            advice = (
+                "pass a manager itself as callbacks, not in a list, and of a run its get_child()"
+                if _is_manager(handler)
+                else "subclass callspan.callbacks.BaseCallbackHandler and write the on_* methods "
+                "to hear"
             )
+            raise CallbackError(f"{type(handler).__name__} is no callback handler: {advice}")
     return list(callbacks)
 
 
 def _is_handler(value: Any) -> bool:
     if isinstance(value, type):
         return False
-    return isinstance(value, BaseCallbackHandler) or bool(_facts(type(value)).hears)
+    if isinstance(value, BaseCallbackHandler):
+        return True
+    return not _is_manager(value) and bool(_facts(type(value)).hears)
+
+
+def _is_manager(value: Any) -> bool:
+    """Whether this is a manager or a run manager, whose methods have the names of a handler's."""
+    return hasattr(value, "inheritable_handlers")
 
 
 def _nearest(handlers: Sequence[Any], inheritable: Sequence[Any]) -> tuple[Any, ...]:
