@@ -34,10 +34,10 @@ class Runnable(ABC, Generic[Input, Output]):
     sequence, also of functions and of dicts, whose values run in parallel.
 
     Attributes:
-        name: The name of its runs; its class's where it is None.
+        name: The name of its runs; the class's where there is none.
     """
 
-    name: str | None = None
+    name: str | None
 
     @abstractmethod
     def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
@@ -204,7 +204,7 @@ class Runnable(ABC, Generic[Input, Output]):
 
     def get_name(self) -> str:
         """Return the name of its runs."""
-        return self.name or type(self).__name__
+        return getattr(self, "name", None) or type(self).__name__
 
 
 RunnableLike: TypeAlias = (

@@ -35,6 +35,7 @@ class Frame(NamedTuple):
 class Block(Runnable[Input, Output]):
     """A block that is a chain run: `_invoke` is its logic, for sync and async callers."""
 
+    name: str | None = None
     run_type: ClassVar[str | None] = None
 
     @abstractmethod

@@ -18,7 +18,7 @@ def _handlers(callbacks: Any) -> Any:
     return check_handlers(callbacks)
 
 
-class Component(Runnable[Input, Output], BaseModel):
+class Component(BaseModel, Runnable[Input, Output]):
     """A block with settings: a model or a tool. Its own handlers hear its own runs alone.
 
     Attributes:
