@@ -140,10 +140,10 @@ def _set_up(options: Options) -> Tracing:
 
 
 def _set_up_sdk(options: Options) -> Tracing:
-    # The SDK takes a while to import, which programs that do not configure are spared.
-    from callspan.export.provider import deliver, make_provider
-
     try:
+        # The SDK takes a while to import, and reads some of the environment as it is.
+        from callspan.export.provider import deliver, make_provider
+
         provider = make_provider(options)
         handler = _handler(provider, options)
         delivery = deliver(provider, options)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from threading import RLock, get_ident
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from callspan.export.fork import after_fork
 from callspan.export.otlp import Target
-from callspan.tracing.secrets import without_secrets
 
 log = logging.getLogger("callspan")
+
+
+_ATTEMPT: Final = re.compile(
+    r"^Transient error | encountered while exporting .* retrying in [\d.]+s\.(?: Error details)?"
+)
+_MAX_REASON: Final = 300
 
 
 class _Overheard(logging.Filter):
@@ -23,8 +30,9 @@ class _Overheard(logging.Filter):
     records of the thread that is exporting for us just now are ours.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         super().__init__()
+        self._target = target
         self.thread = 0
         self.first = ""
 
@@ -37,15 +45,14 @@ class _Overheard(logging.Filter):
 
     @property
     def reason(self) -> str:
-        """What was said first of the last batch: what came after is that it was tried again."""
-        said = self.first.partition(" encountered while exporting")[0]
-        return said.removeprefix("Transient error ").rstrip(".")
+        """What was said first of the last batch: later lines only count the attempts."""
+        return _ATTEMPT.sub("", self.first).rstrip(".")[:_MAX_REASON]
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether `record` is somebody else's."""
         if get_ident() != self.thread:
             return True
-        message = without_secrets(record.getMessage())
+        message = self._target.without_credentials(record.getMessage())
         self.first = self.first or message
         log.debug("%s", message)
         return False
@@ -68,7 +75,7 @@ class CountingExporter(SpanExporter):
     def __init__(self, target: Target) -> None:
         self._target = target
         self._exporter: SpanExporter | None = target.exporter()
-        self._overheard = _Overheard()
+        self._overheard = _Overheard(target)
         self._loggers = {
             logging.getLogger(each.__module__)
             for each in type(self._exporter).__mro__
@@ -89,7 +96,7 @@ class CountingExporter(SpanExporter):
                     self._exporter = self._target.exporter()
                 result = self._exporter.export(spans)
             except Exception as error:
-                reason = without_secrets(repr(error))
+                reason = self._target.without_credentials(repr(error))
         if result is SpanExportResult.SUCCESS:
             self.exported += len(spans)
             if self._warned:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from callspan.export.options import PROTOCOLS
+from callspan.tracing.secrets import without_secrets
 
 if TYPE_CHECKING:
     import requests
@@ -44,6 +45,13 @@ class Target:
         url = urlsplit(self.url)
         shown = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="")
         return f"{shown.geturl()} ({self.protocol})"
+
+    def without_credentials(self, text: str) -> str:
+        """Return `text` with no part of the address that may be secret."""
+        url = urlsplit(self.url)
+        for hidden in filter(None, (url.query, url.password)):
+            text = text.replace(hidden, "[secret]")
+        return without_secrets(text)
 
     def exporter(self) -> SpanExporter:
         """Return a new exporter; what is not said here it takes from the environment itself.
