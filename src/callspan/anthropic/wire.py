@@ -1,25 +1,28 @@
-"""Between callspan's messages and Anthropic's Messages API: requests, answers, stream events."""
+"""Between callspan's messages and Anthropic's Messages API: requests and answers.
+
+Content blocks are the API's own, in both directions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from callspan.messages import (
     AIMessage,
-    AIMessageChunk,
     BaseMessage,
     InputTokenDetails,
+    OutputTokenDetails,
     SystemMessage,
     ToolCall,
-    ToolCallChunk,
     ToolMessage,
     UsageMetadata,
 )
+from callspan.outputs import ChatGeneration, ChatResult
 
 
-def request_of(messages: Sequence[BaseMessage]) -> dict[str, Any]:
-    """Return the `system` and `messages` of a request.
+def request_of(messages: Iterable[BaseMessage]) -> dict[str, Any]:
+    """Return the `messages` of a request, and `system` where there are system messages.
 
     Neighbours of the same role become one message: the results of parallel tool calls have to
     stand together.
@@ -31,57 +34,58 @@ def request_of(messages: Sequence[BaseMessage]) -> dict[str, Any]:
             system += _blocks(message.content)
             continue
         role = "assistant" if isinstance(message, AIMessage) else "user"
+        content = _content(message)
         if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] = [*_blocks(turns[-1]["content"]), *_blocks(_content(message))]
+            turns[-1]["content"] = [*_blocks(turns[-1]["content"]), *_blocks(content)]
         else:
-            turns.append({"role": role, "content": _content(message)})
+            turns.append({"role": role, "content": content})
     if not system:
         return {"messages": turns}
-    texts = [block["text"] for block in system if set(block) == {"type", "text"}]
-    plain = len(texts) == len(system)
-    return {"system": "\n\n".join(texts) if plain else system, "messages": turns}
+    if all(block.keys() == {"type", "text"} for block in system):
+        return {"system": "\n\n".join(block["text"] for block in system), "messages": turns}
+    return {"system": system, "messages": turns}
 
 
 def _content(message: BaseMessage) -> str | list[Any]:
+    content = message.content if isinstance(message.content, str) else _blocks(message.content)
     if isinstance(message, ToolMessage):
-        result = {
-            "type": "tool_result",
-            "tool_use_id": message.tool_call_id,
-            "content": message.content,
-        }
+        result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
         return [result | ({"is_error": True} if message.status == "error" else {})]
-    if isinstance(message, AIMessage) and message.tool_calls:
-        said = [block for block in _blocks(message.content) if block.get("type") != "tool_use"]
-        return [
-            *said,
-            *(
-                {"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["args"]}
-                for call in message.tool_calls
-            ),
-        ]
-    return message.content
+    if not (isinstance(message, AIMessage) and message.tool_calls):
+        return content
+    # The API has sent the calls among the blocks; `tool_calls` is what users read and change.
+    calls = [
+        {"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["args"]}
+        for call in message.tool_calls
+    ]
+    blocks = _blocks(content)
+    placed = {block.get("id"): block for block in blocks if block.get("type") == "tool_use"}
+    for call in calls:
+        placed.get(call["id"], {}).update(call)
+    return blocks + [call for call in calls if call["id"] not in placed]
 
 
-def _blocks(content: str | list[Any]) -> list[dict[str, Any]]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return [{"type": "text", "text": one} if isinstance(one, str) else one for one in content]
+def _blocks(content: str | Sequence[Any]) -> list[dict[str, Any]]:
+    """Content as the API takes it: no empty texts, nor the positions of streamed blocks."""
+    blocks = [
+        {"type": "text", "text": block} if isinstance(block, str) else block
+        for block in ([content] if isinstance(content, str) else content)
+    ]
+    return [
+        {key: value for key, value in block.items() if key != "index"}
+        for block in blocks
+        if block.get("type") != "text" or block.get("text")
+    ]
 
 
-def answer_of(reply: Any) -> tuple[AIMessage, dict[str, Any]]:
-    """Return the message that a reply holds, and what else is known of it.
+def result_of(reply: Any) -> ChatResult:
+    """Return the answer that a reply holds, and as `llm_output` what else is known of it.
 
     Args:
         reply: `anthropic.types.Message`.
     """
-    blocks = [block.model_dump(exclude_none=True) for block in reply.content]
-    about = {
-        "id": reply.id,
-        "model": reply.model,
-        "stop_reason": reply.stop_reason,
-        "stop_sequence": reply.stop_sequence,
-        "usage": reply.usage.model_dump(exclude_none=True),
-    }
+    blocks = [block_of(block) for block in reply.content]
+    usage = counts_of(reply.usage)
     message = AIMessage(
         content=_text_or_blocks(blocks),
         tool_calls=[
@@ -90,82 +94,48 @@ def answer_of(reply: Any) -> tuple[AIMessage, dict[str, Any]]:
             if block["type"] == "tool_use"
         ],
         id=reply.id,
-        usage_metadata=_usage(reply.usage, reply.usage.output_tokens),
-        response_metadata={**about, "model_name": reply.model, "model_provider": "anthropic"},
+        usage_metadata=usage_of(usage),
+        response_metadata={"model_name": reply.model, "model_provider": "anthropic"},
     )
-    return message, about
+    about = {
+        "id": reply.id,
+        "model": reply.model,
+        "stop_reason": reply.stop_reason,
+        "stop_sequence": reply.stop_sequence,
+        "usage": usage,
+    }
+    return ChatResult(generations=[ChatGeneration(message=message)], llm_output=about)
+
+
+def block_of(block: Any) -> dict[str, Any]:
+    """Return a content block as the API has sent it, less what is null."""
+    sent = block.to_dict(warnings=False)
+    return {key: value for key, value in sent.items() if value is not None}
 
 
 def _text_or_blocks(blocks: list[dict[str, Any]]) -> str | list[Any]:
-    if all(block["type"] == "text" for block in blocks):
+    if all(block["type"] == "text" and not block.get("citations") for block in blocks):
         return "".join(block["text"] for block in blocks)
     return blocks
 
 
-def _usage(usage: Any, output_tokens: int) -> UsageMetadata:
-    """Count as everybody else does: Anthropic leaves cached tokens out of the input tokens."""
-    read = usage.cache_read_input_tokens or 0
-    written = usage.cache_creation_input_tokens or 0
-    asked = (usage.input_tokens or 0) + read + written
-    counted = UsageMetadata(
-        input_tokens=asked, output_tokens=output_tokens, total_tokens=asked + output_tokens
-    )
+def counts_of(usage: Any) -> dict[str, Any]:
+    """Return the token counts that the API has sent, the ones that everybody looks for first."""
+    sent = block_of(usage)
+    first = ("input_tokens", "output_tokens")
+    return {key: sent[key] for key in first if key in sent} | sent
+
+
+def usage_of(counts: Mapping[str, Any]) -> UsageMetadata:
+    """Return token counts in callspan's form: Anthropic leaves cached tokens out of the input."""
+    read = counts.get("cache_read_input_tokens", 0)
+    written = counts.get("cache_creation_input_tokens", 0)
+    asked = counts.get("input_tokens", 0) + read + written
+    made = counts.get("output_tokens", 0)
+    usage = UsageMetadata(input_tokens=asked, output_tokens=made, total_tokens=asked + made)
     if read or written:
-        counted["input_token_details"] = InputTokenDetails(cache_read=read, cache_creation=written)
-    return counted
-
-
-class StreamReader:
-    """Turns the events of one stream into message chunks."""
-
-    def __init__(self) -> None:
-        self._asked: Any = None
-
-    def read(self, event: Any) -> Iterable[AIMessageChunk]:
-        """Return what an event adds to the answer: a chunk or nothing.
-
-        Args:
-            event: One of `anthropic.types.RawMessageStreamEvent`.
-        """
-        if event.type == "message_start":
-            self._asked = event.message.usage
-            about = {
-                "model": event.message.model,
-                "model_name": event.message.model,
-                "model_provider": "anthropic",
-            }
-            yield AIMessageChunk(
-                content="", id=event.message.id, response_metadata={"id": event.message.id, **about}
-            )
-        elif event.type == "content_block_start" and event.content_block.type == "tool_use":
-            block = event.content_block
-            yield _tool_chunk(event.index, "", name=block.name, call_id=block.id)
-        elif event.type == "content_block_delta":
-            yield from _delta(event.index, event.delta)
-        elif event.type == "message_delta":
-            yield AIMessageChunk(
-                content="",
-                usage_metadata=_usage(self._asked, event.usage.output_tokens),
-                response_metadata={
-                    "stop_reason": event.delta.stop_reason,
-                    "stop_sequence": event.delta.stop_sequence,
-                },
-                chunk_position="last",
-            )
-
-
-def _delta(index: int, delta: Any) -> Iterable[AIMessageChunk]:
-    if delta.type == "text_delta":
-        yield AIMessageChunk(content=delta.text)
-    elif delta.type == "input_json_delta":
-        yield _tool_chunk(index, delta.partial_json)
-    elif delta.type == "thinking_delta":
-        thought = {"type": "thinking", "thinking": delta.thinking, "index": index}
-        yield AIMessageChunk(content=[thought])
-
-
-def _tool_chunk(
-    index: int, args: str, *, name: str | None = None, call_id: str | None = None
-) -> AIMessageChunk:
-    part = ToolCallChunk(name=name, args=args, id=call_id, index=index, type="tool_call_chunk")
-    return AIMessageChunk(content="", tool_call_chunks=[part])
+        usage["input_token_details"] = InputTokenDetails(cache_read=read, cache_creation=written)
+    thought = counts.get("output_tokens_details", {}).get("thinking_tokens")
+    if thought:
+        usage["output_token_details"] = OutputTokenDetails(reasoning=thought)
+    return usage
