@@ -55,7 +55,8 @@ class FakeListChatModel(BaseChatModel):
         run_manager: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
-        time.sleep(self.sleep or 0)
+        if self.sleep:
+            time.sleep(self.sleep)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
 
     def _stream(
@@ -63,7 +64,8 @@ class FakeListChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         response = self._next()
         for place, character in enumerate(response):
-            time.sleep(self.sleep or 0)
+            if self.sleep:
+                time.sleep(self.sleep)
             if place == self.error_on_chunk_number:
                 raise FakeListChatModelError
             last = "last" if place == len(response) - 1 else None

@@ -278,7 +278,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         known = self._known
         if known is not None and known[0] is provider:
             return known[1]
-        if isinstance(provider, ProxyTracerProvider):
+        if isinstance(provider, ProxyTracerProvider) and self._provider is not None:
             # A proxy stands for the global provider, once there is one.
             provider = get_tracer_provider()
         if isinstance(provider, ProxyTracerProvider | NoOpTracerProvider):
