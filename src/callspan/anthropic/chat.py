@@ -114,7 +114,7 @@ class ChatAnthropic(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        client = self._clients.of_running_loop(self._client_options)
+        client = await self._clients.of_running_loop(self._client_options)
         return result_of(await client.messages.create(**self._request(messages, stop, kwargs)))
 
     def _stream(
@@ -130,7 +130,7 @@ class ChatAnthropic(BaseChatModel):
     async def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        client = self._clients.of_running_loop(self._client_options)
+        client = await self._clients.of_running_loop(self._client_options)
         request = self._request(messages, stop, kwargs)
         reader = StreamReader()
         async with await client.messages.create(**request, stream=True) as events:

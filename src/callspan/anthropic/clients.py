@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, TypeVar
 
 from callspan.errors import ConfigurationError, MissingDependencyError
@@ -23,7 +23,7 @@ class Clients:
     """Makes clients when they are first used, and keeps them, and so their connections.
 
     Connections of an async client belong to the event loop in which they were opened: each loop
-    has a client of its own.
+    has a client of its own, which is closed with the loop.
     """
 
     def __init__(self) -> None:
@@ -38,42 +38,42 @@ class Clients:
         Raises:
             ConfigurationError: There is no API key.
         """
-        return self._get(Anthropic, None, options)
+        key = tuple(options.items())
+        if key not in self._kept:
+            self._kept[key] = _made(Anthropic, options)
+        client: Anthropic = self._kept[key]
+        return client
 
-    def of_running_loop(self, options: Mapping[str, Any]) -> AsyncAnthropic:
+    async def of_running_loop(self, options: Mapping[str, Any]) -> AsyncAnthropic:
         """Return the async client with these options for the running event loop.
 
         Raises:
             ConfigurationError: There is no API key.
         """
-        return self._get(AsyncAnthropic, asyncio.get_running_loop(), options)
-
-    def _get(
-        self,
-        cls: type[_Client],
-        loop: asyncio.AbstractEventLoop | None,
-        options: Mapping[str, Any],
-    ) -> _Client:
-        key = loop, *options.items()
+        key = (asyncio.get_running_loop(), *options.items())
         if key not in self._kept:
-            client = _checked(cls(**options, **_without_spans(cls)))
-            usable = {k: c for k, c in self._kept.items() if k[0] is None or not k[0].is_closed()}
-            self._kept = {**usable, key: client}
-            return client
-        kept: _Client = self._kept[key]
-        return kept
+            client = _made(AsyncAnthropic, options)
+            lasting = self._lasting(key, client)
+            await anext(lasting)
+            self._kept[key] = client, lasting
+        return self._kept[key][0]  # type: ignore[no-any-return]
+
+    async def _lasting(self, key: Any, client: AsyncAnthropic) -> AsyncGenerator[None, None]:
+        # An event loop that is about to close closes the async generators that began in it.
+        try:
+            yield
+        finally:
+            self._kept.pop(key, None)
+            await client.close()
 
 
-def _without_spans(cls: type[Any]) -> dict[str, Any]:
-    """The option that keeps the SDK, if it can, from a second span beside the run's."""
+def _made(cls: Callable[..., _Client], options: Mapping[str, Any]) -> _Client:
+    # An SDK that makes spans itself is kept from it: the run's span stands for the call.
     able = "open_telemetry" in inspect.signature(cls).parameters
-    return {"open_telemetry": False} if able else {}
-
-
-def _checked(client: _Client) -> _Client:
+    client = cls(**options, **({"open_telemetry": False} if able else {}))
     headers = {name.lower() for name in client.default_headers}
-    known = getattr(client, "credentials", None) is not None
-    if not known and headers.isdisjoint({"authorization", "x-api-key"}):
+    others = getattr(client, "credentials", None)
+    if others is None and headers.isdisjoint({"authorization", "x-api-key"}):
         raise ConfigurationError(
             "there is no API key for Anthropic: set ANTHROPIC_API_KEY, or give "
             "ChatAnthropic(api_key=...)"
