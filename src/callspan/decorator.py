@@ -7,6 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
+from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.run_managers import AsyncRunManager, RunManager
@@ -68,10 +69,12 @@ def traced(
         metadata: Metadata of the run and its descendants.
 
     Raises:
-        ConfigurationError: if `kind` is none of these, or what is decorated is no function.
+        ConfigurationError: if `kind` is none of these, `tags` no list of strings, `metadata` no
+            dict, or what is decorated no function.
     """
     if kind not in _STARTS:
         raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
+    check_labels(tags, metadata)
     if fn is None:
 
         def decorate(function: F) -> F:

@@ -32,7 +32,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a class in a list": ([StdOutCallbackHandler], r"StdOutCallbackHandler\(\), not the class"),
     "a string in a list": ([Handler(), "stdout"], "str is no callback handler"),
     "None in a list": ([None], "NoneType is no callback handler"),
-    "a run manager": (CallbackManager([]).on_chain_start({}, {}), "a callback manager, not"),
+    "a run manager": (CallbackManager([]).on_chain_start({}, {}), r"its get_child\(\)"),
     "an object": ([object()], "object is no callback handler"),
     "a list in a list": ([[Handler()]], "list is no callback handler"),
     "a manager in a list": ([CallbackManager([])], "pass a manager itself"),
@@ -61,6 +61,13 @@ def test_wrong_callbacks(what: str, place: str) -> None:
         PLACES[place](wrong)
     assert isinstance(raised.value, CallspanError)
     assert isinstance(raised.value, TypeError)
+
+
+def test_a_manager_where_a_list_is_taken() -> None:
+    """Managers go to `configure`; elsewhere the message names the list that is meant."""
+    for place in (CallbackManager, lambda wrong: use_config(callbacks=wrong)):
+        with pytest.raises(CallbackError, match="pass its inheritable_handlers"):
+            place(CallbackManager([]))
 
 
 @pytest.mark.parametrize("wrong", [Handler, "stdout", None, [Handler()]])

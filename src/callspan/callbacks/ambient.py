@@ -6,7 +6,7 @@ propagates the handlers, tags and metadata that were passed at run time, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from opentelemetry.context import Context, create_key, get_current
 
 from callspan.callbacks.activate import Activation
 from callspan.callbacks.listeners import Listeners, check_handlers
+from callspan.errors import ConfigurationError
 
 _SCOPE_KEY: Final = create_key("callspan-scope")
 
@@ -73,6 +74,20 @@ def implicit_handlers() -> list[Any]:
     return [handler for find in _implicit if (handler := find()) is not None]
 
 
+def check_labels(tags: Any, metadata: Any) -> None:
+    """Check tags and metadata; None will do.
+
+    Raises:
+        ConfigurationError: if `tags` is no list of strings, or `metadata` no dict.
+    """
+    if tags is not None and (
+        not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags)
+    ):
+        raise ConfigurationError(f"tags takes a list of strings, not {tags!r}")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ConfigurationError(f"metadata takes a dict, not {metadata!r}")
+
+
 def use_config(
     *,
     callbacks: list[Any] | None = None,
@@ -95,8 +110,11 @@ def use_config(
 
     Raises:
         CallbackError: if `callbacks` is no list of handlers.
+        ConfigurationError: if `tags` is no list of strings, or `metadata` no dict.
     """
     added = [] if callbacks is None else check_handlers(callbacks)
+    check_labels(tags, metadata)
+    own_tags = list(dict.fromkeys(tags or ()))
     own = {**(metadata or {})}
     own.update(
         (key, value)
@@ -109,12 +127,12 @@ def use_config(
         outer = scope_of(current)
         run_id = None if outer is None else outer.run_id
         if outer is None or not inherit:
-            scope = Scope(run_id, added, tags or [], own)
+            scope = Scope(run_id, added, own_tags, own)
         else:
             scope = Scope(
                 run_id,
                 [*outer.handlers, *added],
-                [*outer.tags, *(tags or [])],
+                list(dict.fromkeys([*outer.tags, *own_tags])),
                 {**outer.metadata, **own},
             )
         return with_scope(scope, current)

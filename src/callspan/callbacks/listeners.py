@@ -95,6 +95,11 @@ def check_handlers(callbacks: Any) -> list[Any]:
                 f"callbacks takes a list of handlers: pass [{type(callbacks).__name__}(...)], "
                 "not the handler itself"
             )
+        if _is_manager(callbacks):
+            raise CallbackError(
+                f"callbacks takes a list here, not a {type(callbacks).__name__}: pass its "
+                "inheritable_handlers, or of a run its get_child() where a manager is taken"
+            )
         raise CallbackError(
             "callbacks takes a list of handlers or a callback manager, "
             f"not {type(callbacks).__name__}"
