@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import langchain_core.callbacks as langchain
 import pytest
 
 import callspan.callbacks as ours
 from callspan.callbacks.events import EVENTS
+from support import parameters
 
 FUNCTIONS = [name for name in langchain.__all__ if inspect.isfunction(getattr(langchain, name))]
 CLASSES = [name for name in langchain.__all__ if inspect.isclass(getattr(langchain, name))]
-
-
-def parameters(function: Callable[..., Any], *but: str) -> list[tuple[str, str, bool]]:
-    """Name, kind and whether there is a default, of each parameter."""
-    return [
-        (one.name, one.kind.name, one.default is not one.empty)
-        for one in inspect.signature(function).parameters.values()
-        if one.name not in but
-    ]
 
 
 def public_methods(cls: type) -> Iterator[str]:

@@ -1,0 +1,27 @@
+"""What the tests share."""
+
+from .handlers import FIRED, METHODS, Events, afire, fire, parameters, recording
+from .spans import (
+    Forbidden,
+    SpanLog,
+    global_provider,
+    label,
+    logged_provider,
+    set_global_provider,
+)
+
+__all__ = [
+    "FIRED",
+    "METHODS",
+    "Events",
+    "Forbidden",
+    "SpanLog",
+    "afire",
+    "fire",
+    "global_provider",
+    "label",
+    "logged_provider",
+    "parameters",
+    "recording",
+    "set_global_provider",
+]
