@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from opentelemetry.context import attach, get_current
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Tracer
 
 from support import Forbidden, SpanLog, global_provider, logged_provider, recording
 
@@ -34,6 +35,12 @@ def provider(spans: SpanLog) -> TracerProvider:
     """The global provider, whose spans are in `spans`."""
     assert spans.provider is not None
     return spans.provider
+
+
+@pytest.fixture
+def tracer(provider: TracerProvider) -> Tracer:
+    """A tracer of the user's own; one from the API would stay with another test's provider."""
+    return provider.get_tracer("user")
 
 
 @pytest.fixture

@@ -144,9 +144,12 @@ class Registry:
         handler that comes last here, which is the first that was passed.
         """
         record = self._open.get(run_id.int)
-        if record is None:
+        if record is not None:
+            span = record.span
+        elif (ended := self._recent.get(run_id.int)) is not None:
+            span = NonRecordingSpan(ended)
+        else:
             return context
-        span = record.span
         around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
         if around is None:
             return Context(
@@ -166,7 +169,9 @@ class Registry:
         """
         if parent_run_id is not None:
             scope = scope_of(context)
-            if scope is None or scope.run_id != parent_run_id:
+            if scope is None or not (
+                scope.run_id is parent_run_id or scope.run_id == parent_run_id
+            ):
                 found = self.span_context(parent_run_id)
                 if found is not None:
                     return set_span_in_context(NonRecordingSpan(found), context)
