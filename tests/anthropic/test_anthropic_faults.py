@@ -1,0 +1,196 @@
+"""What goes wrong on the way to Anthropic's API and back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+from messages_api import Failure, MessagesAPI, Reply, asked
+
+import anthropic
+from callspan import CallspanError, ConfigurationError
+from callspan.anthropic import ChatAnthropic
+from support import SpanLog
+
+
+def outcomes(spans: SpanLog) -> list[Any]:
+    return list(spans.outcomes().values())
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "tries"),
+    [
+        (Failure(401, "authentication_error"), anthropic.AuthenticationError, 1),
+        (Failure(429, "rate_limit_error"), anthropic.RateLimitError, 3),
+    ],
+)
+async def test_the_api_refuses(
+    api: MessagesAPI,
+    model: ChatAnthropic,
+    handler: Any,
+    spans: SpanLog,
+    way: str,
+    failure: Failure,
+    error: type[Exception],
+    tries: int,
+) -> None:
+    """Programs catch the SDK's errors: they come through, with the response that they carry."""
+    api.replies = [failure] * tries
+    with pytest.raises(error) as caught:
+        await asked(model, way, config={"callbacks": [handler]})
+    assert caught.value.status_code == failure.status
+    assert len(api.requests) == tries
+    ((_, (told,), _),) = [event for event in handler.events if event[0] == "on_llm_error"]
+    assert told is caught.value
+    assert outcomes(spans) == ["error"]
+    assert spans.ended[0].attributes["error.type"] == f"anthropic.{error.__name__}"
+
+
+async def test_a_failure_that_passes(
+    api: MessagesAPI, model: ChatAnthropic, handler: Any, way: str
+) -> None:
+    """An overloaded API is asked again, within the same run."""
+    api.replies = [Failure(500, "api_error"), Failure(529, "overloaded_error")]
+    answer = await asked(model, way, config={"callbacks": [handler]})
+    assert answer.text == "1 + 2 = 3"
+    assert len(api.requests) == 3
+    assert handler.events.methods.count("on_chat_model_start") == 1
+
+
+async def test_no_retries(api: MessagesAPI, way: str) -> None:
+    """Who retries elsewhere, with `with_retry` say, has to be able to switch the SDK's off."""
+    api.replies = [Failure(500, "api_error")]
+    with pytest.raises(anthropic.InternalServerError):
+        await asked(ChatAnthropic(model="m", max_retries=0), way)
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_stream_that_is_cut(
+    api: MessagesAPI, model: ChatAnthropic, handler: Any, spans: SpanLog, way: str
+) -> None:
+    """A lost connection is no end of an answer; what had come by then is told with the error."""
+    api.replies = [Reply(until=5, then="cut")]
+    with pytest.raises(Exception, match="peer closed connection") as caught:
+        await asked(model, way, config={"callbacks": [handler]})
+    assert not isinstance(caught.value, CallspanError)
+    (told,) = handler.events.of("on_llm_error")
+    (said,) = told["response"].generations[0]
+    assert said.text == "1 + 2 = "
+    assert said.message.usage_metadata["input_tokens"] == 16
+    assert outcomes(spans) == ["error"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_an_error_within_a_stream(
+    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, way: str
+) -> None:
+    """The API reports what fails after the status line as an event."""
+    reply = Reply()
+    api.replies = [Reply(events=[*reply.streamed("m")[:4], Failure(529, "overloaded_error").body])]
+    with pytest.raises(anthropic.APIStatusError, match="overloaded_error"):
+        await asked(model, way)
+    assert outcomes(spans) == ["error"]
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+def test_an_abandoned_stream(
+    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, taken: int
+) -> None:
+    """An open response holds a connection, and is paid for as long as it goes on."""
+    api.replies = [Reply(until=5, then="wait")]
+    stream = model.stream("Hello")
+    for _ in range(taken):
+        next(stream)
+    assert not api.released.is_set()
+    stream.close()
+    assert api.released.wait(10)
+    assert outcomes(spans) == ["abandoned"]
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+async def test_an_abandoned_async_stream(
+    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, taken: int
+) -> None:
+    """As with a sync stream, in the event loop."""
+    api.replies = [Reply(until=5, then="wait")]
+    stream = model.astream("Hello")
+    for _ in range(taken):
+        await anext(stream)
+    assert not api.released.is_set()
+    await stream.aclose()
+    assert await asyncio.to_thread(api.released.wait, 10)
+    assert outcomes(spans) == ["abandoned"]
+
+
+async def test_a_cancelled_stream(api: MessagesAPI, model: ChatAnthropic, spans: SpanLog) -> None:
+    """A request that nobody waits for any more is not to go on behind the program's back."""
+    api.replies = [Reply(until=5, then="wait")]
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in model.astream("Hello"):
+            begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(api.released.wait, 10)
+    assert outcomes(spans) == ["cancelled"]
+
+
+def test_a_stream_that_nobody_closes(api: MessagesAPI, model: ChatAnthropic) -> None:
+    """`break` is how most streams are abandoned."""
+    api.replies = [Reply(until=5, then="wait")]
+    for _ in model.stream("Hello"):
+        break
+    gc.collect()
+    assert api.released.wait(10)
+
+
+def test_one_model_in_several_event_loops(api: MessagesAPI, model: ChatAnthropic) -> None:
+    """Scripts and notebooks call `asyncio.run` again and again; connections outlive no loop."""
+    api.keep_alive = True
+
+    async def twice() -> list[str]:
+        return [(await model.ainvoke("Hello")).text, (await model.ainvoke("Hello")).text]
+
+    answers = [asyncio.run(twice()) for _ in range(3)]
+    assert answers == [["1 + 2 = 3"] * 2] * 3
+    assert api.connections == 3
+
+
+async def test_no_key(
+    api: MessagesAPI, monkeypatch: pytest.MonkeyPatch, model: ChatAnthropic, way: str
+) -> None:
+    """The SDK's own message does not say where a key is looked for."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.delenv("ANTHROPIC_AUTH_TOKEN", raising=False)
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
+        await asked(model, way)
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
+        await asked(ChatAnthropic(model="m", api_key=""), way)
+    assert api.requests == []
+
+
+def test_no_sdk() -> None:
+    """The error has to say what to install, and be an ImportError for who tries this import."""
+    program = """
+        import sys
+        sys.modules["anthropic"] = None
+        try:
+            from callspan.anthropic import ChatAnthropic
+        except ImportError as error:
+            print(type(error).__name__, error)
+    """
+    run = [sys.executable, "-c", textwrap.dedent(program)]
+    printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("MissingDependencyError ")
+    assert "pip install callspan[anthropic]" in printed
