@@ -4,6 +4,7 @@ from .handlers import FIRED, METHODS, Events, afire, fire, parameters, recording
 from .spans import (
     Forbidden,
     SpanLog,
+    current,
     global_provider,
     label,
     logged_provider,
@@ -17,6 +18,7 @@ __all__ = [
     "Forbidden",
     "SpanLog",
     "afire",
+    "current",
     "fire",
     "global_provider",
     "label",

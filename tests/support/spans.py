@@ -76,6 +76,12 @@ def label(span: ReadableSpan) -> str:
     return str((span.attributes or {}).get("callspan.run.name", span.name))
 
 
+def current() -> str:
+    """The name of the run, or of the user's span, that is current here."""
+    span = trace.get_current_span()
+    return label(span) if isinstance(span, ReadableSpan) else "nothing"
+
+
 def logged_provider(**options: Any) -> tuple[TracerProvider, SpanLog]:
     """A provider of the SDK, and the log of its spans."""
     provider, log = TracerProvider(**options), SpanLog()
