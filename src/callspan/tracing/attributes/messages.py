@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from callspan.tracing.text import encoded_note
 
-_ROLES: Final = {"human": "user", "ai": "assistant", "function": "tool", "remove": "system"}
+_ROLES: Final = {"human": "user", "ai": "assistant", "function": "tool"}
 _TEXT: Final = frozenset({"text", "input_text", "output_text"})
 _CALLS: Final = frozenset(
     {"tool_use", "tool_call", "tool_call_chunk", "function_call", "input_json_delta"}
