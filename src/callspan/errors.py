@@ -14,6 +14,10 @@ class ConfigurationError(CallspanError, ValueError):
     """An option, or a combination of options, cannot be honoured."""
 
 
+class AsyncOnlyError(ConfigurationError, TypeError):
+    """Sync code called a block that has async code only."""
+
+
 class CallbackError(CallspanError, TypeError):
     """Something that is no callback handler was given where one is expected."""
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
-from callspan.errors import ConfigurationError, ToolInputError
+from callspan.errors import AsyncOnlyError, ConfigurationError, ToolInputError
 from callspan.messages import ToolCall, ToolMessage
 from callspan.runnables.aside import in_thread
 from callspan.runnables.block import serialized
@@ -160,7 +160,7 @@ class StructuredTool(BaseTool):
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self.func is None:
-            raise ConfigurationError(f"the tool {self.name} is async: use ainvoke")
+            raise AsyncOnlyError(f"the tool {self.name} is async: use ainvoke")
         return self.func(*args, **kwargs)
 
     async def _arun(self, *args: Any, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -77,7 +77,7 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
     ) -> ChatResult:
         """As `_generate`, awaited."""
         sync = None if run_manager is None else run_manager.get_sync()
-        return await in_thread(self._generate, messages, stop, sync, **kwargs)
+        return await in_thread(self._generate, messages, stop=stop, run_manager=sync, **kwargs)
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -103,15 +103,12 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """Return what tracers are told of a call, as metadata: provider, model, parameters."""
-        cls = type(self).__name__
-        provider = cls.removeprefix("Chat") if cls.startswith("Chat") else cls.removesuffix("Chat")
-        params: dict[str, Any] = {"ls_provider": provider.lower(), "ls_model_type": "chat"}
-        known = {**vars(self), **kwargs}
-        for key, names, kind in _LS_PARAMS:
-            for name in names:
-                if isinstance(known.get(name), kind):
-                    params[key] = known[name]
-                    break
+        params: dict[str, Any] = {"ls_provider": _provider(type(self)), "ls_model_type": "chat"}
+        fields = self.__dict__
+        for key, name, kind in _LS_PARAMS:
+            value = kwargs[name] if name in kwargs else fields.get(name)
+            if value is not None and key not in params and isinstance(value, kind):
+                params[key] = value
         if stop:
             params["ls_stop"] = stop
         return params
@@ -199,7 +196,7 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         """
         configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
         answers = [
-            self._answer(one, config, stop, len(messages), kwargs)
+            self._answer(convert_to_messages(one), config, stop, len(messages), kwargs)
             for one, config in zip(messages, configs, strict=True)
         ]
         return self._combined(answers)
@@ -220,7 +217,9 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
         async with Tasks(None) as tasks:
             started = [
-                tasks.start(self._aanswer, one, config, stop, len(messages), kwargs)
+                tasks.start(
+                    self._aanswer, convert_to_messages(one), config, stop, len(messages), kwargs
+                )
                 for one, config in zip(messages, configs, strict=True)
             ]
             return self._combined([await tasks.result(one) for one in started])
@@ -338,11 +337,18 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         )
 
 
-_LS_PARAMS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
-    ("ls_model_name", ("model", "model_name"), str),
-    ("ls_temperature", ("temperature",), (int, float)),
-    ("ls_max_tokens", ("max_tokens",), int),
+_LS_PARAMS: tuple[tuple[str, str, Any], ...] = (
+    ("ls_model_name", "model", str),
+    ("ls_model_name", "model_name", str),
+    ("ls_temperature", "temperature", (int, float)),
+    ("ls_max_tokens", "max_tokens", int),
 )
+
+
+@cache
+def _provider(cls: type) -> str:
+    name = cls.__name__
+    return (name[4:] if name.startswith("Chat") else name.removesuffix("Chat")).lower()
 
 
 def _configs(
@@ -398,7 +404,8 @@ async def _to_the_end(pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChu
 
 
 def _as_llm_result(result: ChatResult) -> LLMResult:
-    return LLMResult(generations=[result.generations], llm_output=result.llm_output)
+    # Built without validation: its parts are valid, and it is built on every call.
+    return LLMResult.model_construct(generations=[result.generations], llm_output=result.llm_output)  # type: ignore[list-item]
 
 
 def _so_far(chunks: list[ChatGenerationChunk]) -> LLMResult:

@@ -89,9 +89,8 @@ class Runnable(ABC, Generic[Input, Output]):
         self, io: IO, source: Stream, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Output, None]:
         total = Total()
-        async with aclosing(io.pull(source)) as chunks:
-            async for chunk in chunks:
-                total.add(chunk)
+        async for chunk in io.pull(source):
+            total.add(chunk)
         if not total.empty:
             output = io.stream(self)(total.value(), config, **kwargs)
             async with aclosing(io.pull(output)) as chunks:

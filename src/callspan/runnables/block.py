@@ -59,10 +59,8 @@ class Block(Runnable[Input, Output]):
 
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
         """Start a run; return its manager, for an async callback manager something to await."""
-        settings = manager.configure(
-            config.get("callbacks"),
-            inheritable_tags=config.get("tags"),
-            inheritable_metadata=config.get("metadata"),
+        settings = manager.for_run(
+            config.get("callbacks"), tags=config.get("tags"), metadata=config.get("metadata")
         )
         return settings.on_chain_start(
             self._serialized,
@@ -100,32 +98,28 @@ class StreamingBlock(Block[Input, Output]):
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncGenerator[Output, None]:
         """As `stream`, for `async for`."""
-        return self._transformed(ASYNC, _only(input), config, kwargs)
+        return self._transformed(ASYNC, SYNC.pull(iter((input,))), config, kwargs)
 
     async def _transformed(
         self, io: IO, source: Stream, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Output, None]:
         config = checked(config)
-        taken, made = Total(), Total()
-        async with aclosing(io.pull(source)) as upstream:
-            # Whatever is upstream starts its run before this block does.
-            first = await anext(upstream, _NONE)
+        taken, made, upstream = Total(), Total(), io.pull(source)
+        # Whatever is upstream starts its run before this block does.
+        first = await anext(upstream, _NONE)
 
-            async def chunks() -> AsyncGenerator[Any, None]:
-                if first is not _NONE:
-                    taken.add(first)
-                    yield first
-                    async for chunk in upstream:
-                        taken.add(chunk)
-                        yield chunk
-
-            run = await io.done(self._start(io.manager, {"input": ""}, config))
-            body = self._stream(chunks(), Frame(io, run, config, kwargs))
-            output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
-            async with aclosing(io.pull(output)) as downstream:
-                async for chunk in downstream:
+        async def chunks() -> AsyncGenerator[Any, None]:
+            if first is not _NONE:
+                taken.add(first)
+                yield first
+                async for chunk in upstream:
+                    taken.add(chunk)
                     yield chunk
 
-
-async def _only(given: Any) -> AsyncGenerator[Any, None]:
-    yield given
+        run = await io.done(self._start(io.manager, {"input": ""}, config))
+        given = chunks()
+        body = self._stream(given, Frame(io, run, config, kwargs))
+        output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
+        async with aclosing(given), aclosing(io.pull(output)) as downstream:
+            async for chunk in downstream:
+                yield chunk

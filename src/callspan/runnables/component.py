@@ -43,7 +43,7 @@ class Component(BaseModel, Runnable[Input, Output]):
         self, manager: Any, config: RunnableConfig, metadata: dict[str, Any] | None
     ) -> Any:
         """A callback manager for one run, with the config's settings and the block's own."""
-        return manager.configure(
+        return manager.for_run(
             config.get("callbacks"),
             self.callbacks,
             self.verbose,

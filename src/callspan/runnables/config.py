@@ -137,9 +137,10 @@ def config_list(
     first = checked(config)
     rest = first
     if length > 1 and first.get("run_id") is not None:
-        warnings.warn("run_id is used for the first item of a batch only", stacklevel=3)
+        message = "run_id is used for the first item of a batch only"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
         rest = cast("RunnableConfig", {k: v for k, v in first.items() if k != "run_id"})
-    return [first, *[rest] * (length - 1)]
+    return [rest if place else first for place in range(length)]
 
 
 def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from callspan.callbacks.drive import call
 from callspan.callbacks.managers import CallbackManager
-from callspan.errors import ConfigurationError
+from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Frame, StreamingBlock
@@ -113,7 +113,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         """Return what the function returns.
 
         Raises:
-            ConfigurationError: It is a coroutine function: use `ainvoke`.
+            AsyncOnlyError: It is a coroutine function: use `ainvoke`.
         """
         function = self._function(SYNC)
         config = checked(config)
@@ -164,16 +164,16 @@ class RunnableLambda(StreamingBlock[Input, Output]):
             async for chunk in chunks:
                 yield chunk
 
-    async def _result(self, function: _Function, given: Any, frame: Frame) -> Any:
+    def _result(self, function: _Function, given: Any, frame: Frame) -> Awaitable[Any]:
         bound = partial(function.call, given, **function.extras(frame))
         if frame.io is SYNC or function.streams:
-            return bound()
-        return await (bound() if function.is_async else in_thread(bound))
+            return SYNC.done(bound())
+        return bound() if function.is_async else in_thread(bound)
 
     def _function(self, io: IO) -> _Function:
         function = self._sync if io is SYNC else self._async or self._sync
         if function is None:
-            raise ConfigurationError(
+            raise AsyncOnlyError(
                 f"{self.get_name()} is async: use ainvoke, astream or abatch, "
                 "or give RunnableLambda a sync function too"
             )

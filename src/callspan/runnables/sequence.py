@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from typing import Any
 
 from callspan.errors import ConfigurationError
@@ -54,10 +54,11 @@ class RunnableSequence(StreamingBlock[Input, Output]):
         self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[Any, None]:
         io, kwargs = frame.io, frame.kwargs
-        stream = io.as_stream(source)
-        for step, tag in zip(self.steps, self._tags, strict=True):
-            stream = io.transform(step)(stream, frame.child(tag), **kwargs)
-            kwargs = _NO_KWARGS
-        async with aclosing(io.pull(stream)) as chunks:
-            async for chunk in chunks:
+        async with AsyncExitStack() as stages:
+            stream = io.as_stream(source)
+            for step, tag in zip(self.steps, self._tags, strict=True):
+                stream = io.transform(step)(stream, frame.child(tag), **kwargs)
+                stages.push_async_callback(io.pull(stream).aclose)
+                kwargs = _NO_KWARGS
+            async for chunk in io.pull(stream):
                 yield chunk
