@@ -76,7 +76,7 @@ class _Walk:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.nodes = MAX_NODES
-        self.room = 8 * limit
+        self.room = 4 * limit
         self.path: set[int] = set()
 
     def show(self, value: Any, depth: int) -> Any:
