@@ -87,6 +87,17 @@ async def test_a_stream_that_is_cut(
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_server_that_falls_silent(api: MessagesAPI, spans: SpanLog, way: str) -> None:
+    """Without a timeout of one's own a program waits for ten minutes."""
+    api.replies = [Reply(until=5, then="wait")]
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # the HTTP client's own
+        await asked(ChatAnthropic(model="m", timeout=0.1, max_retries=0), way)
+    assert "Timeout" in type(caught.value).__name__
+    assert await asyncio.to_thread(api.released.wait, 10)
+    assert outcomes(spans) == ["error"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
 async def test_an_error_within_a_stream(
     api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, way: str
 ) -> None:

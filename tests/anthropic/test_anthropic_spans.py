@@ -48,6 +48,10 @@ async def test_the_span_of_a_call(api: MessagesAPI, spans: SpanLog, way: str) ->
     assert KEY not in span.to_json()
 
 
+class Assistant(ChatAnthropic):
+    """A class of a user's own: it does not change who is asked."""
+
+
 @pytest.mark.parametrize("base_url", [None, "https://example.test:8443"])
 def test_the_server_where_the_environment_names_none(
     monkeypatch: pytest.MonkeyPatch, handler: Any, base_url: str | None
@@ -55,7 +59,7 @@ def test_the_server_where_the_environment_names_none(
     """Without `ANTHROPIC_BASE_URL` the SDK asks Anthropic's own server, and handlers hear so."""
     for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    model = ChatAnthropic(model="m", base_url=base_url)
+    model = Assistant(model="m", base_url=base_url)
     with pytest.raises(ConfigurationError):  # nobody is asked without a key
         model.invoke("Hello", {"callbacks": [handler]})
     (start,) = handler.events.of("on_chat_model_start")
