@@ -106,21 +106,19 @@ class _Start:
             "name": self._name,
             "id": [str(getattr(fn, "__module__", "")), self._name],
         }
-        self._signature = inspect.signature(fn)
+        self._signature = _signature(fn)
         parameters = list(self._signature.parameters.values())
         self._bound_to = next((p.name for p in parameters[:1] if p.name in ("self", "cls")), None)
         self.report = _as_result if kind == "llm" else None
 
     def sync(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunManager:
-        manager = CallbackManager.configure(None, None, False, self._tags, None, self._metadata)
+        manager = CallbackManager.for_run(tags=self._tags, metadata=self._metadata)
         given, extra = self._input(args, kwargs)
         started = getattr(manager, self._method)(self._serialized, given, **extra)
         return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
 
     async def asynchronous(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncRunManager:
-        manager = AsyncCallbackManager.configure(
-            None, None, False, self._tags, None, self._metadata
-        )
+        manager = AsyncCallbackManager.for_run(tags=self._tags, metadata=self._metadata)
         given, extra = self._input(args, kwargs)
         started = await getattr(manager, self._method)(self._serialized, given, **extra)
         return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
@@ -140,7 +138,17 @@ class _Start:
         return arguments, ({**extra, "run_type": "agent"} if self._kind == "agent" else extra)
 
 
+def _signature(fn: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(fn)
+    except ValueError:  # some builtins have none
+        return inspect.signature(lambda *args, **kwargs: None)
+
+
 def _wrapped(fn: Any, start: _Start) -> Any:
+    # Of an object that can be called, its method tells what a call gives.
+    code = fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else fn.__call__
+
     def collector() -> tuple[Callable[[Any], None], Callable[[], Any]]:
         chunks: list[Any] = []
 
@@ -150,7 +158,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
 
         return keep, lambda: chunks if start.report is None else start.report(chunks)
 
-    if inspect.isasyncgenfunction(fn):
+    if inspect.isasyncgenfunction(code):
 
         @functools.wraps(fn)
         async def agenerate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
@@ -171,7 +179,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
                     resume, argument = chunks.athrow, error
 
         return agenerate
-    if inspect.isgeneratorfunction(fn):
+    if inspect.isgeneratorfunction(code):
 
         @functools.wraps(fn)
         def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -180,7 +188,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
             return (yield from stream(run, source, *collector()))
 
         return generate
-    if inspect.iscoroutinefunction(fn):
+    if inspect.iscoroutinefunction(code):
 
         @functools.wraps(fn)
         async def acalled(*args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from uuid import UUID
 from opentelemetry.context import Context, create_key, get_current
 
 from callspan.callbacks.activate import Activation
-from callspan.callbacks.listeners import Listeners, check_handlers
+from callspan.callbacks.listeners import Listeners, check_handlers, listeners_of
 from callspan.errors import ConfigurationError
 
 _SCOPE_KEY: Final = create_key("callspan-scope")
@@ -46,7 +46,7 @@ class Scope:
     def listeners(self) -> Listeners:
         """Who hears the events of a run that has these handlers and no others."""
         if self._listeners is None:
-            self._listeners = Listeners(self.handlers, self.handlers)
+            self._listeners = listeners_of(self.handlers, self.handlers)
         return self._listeners
 
 

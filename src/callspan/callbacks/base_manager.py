@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from callspan.callbacks.handlers import BaseCallbackHandler, CallbackManagerMixin
 from callspan.callbacks.ids import new_run_id
-from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers
+from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers, listeners_of
 from callspan.callbacks.run import Run
 
 M = TypeVar("M", bound="BaseCallbackManager")
@@ -122,6 +122,13 @@ class BaseCallbackManager(CallbackManagerMixin):
             k: v for k, v in self.inheritable_metadata.items() if k not in keys
         }
 
+    def passes_on(self, handler: object) -> bool:
+        """Whether descendants hear `handler`."""
+        for one in self.inheritable_handlers:
+            if one is handler:
+                return True
+        return False
+
     def _copied(self, cls: type[M]) -> M:
         """A manager of this class with the same settings, in lists of its own."""
         copy = cls.__new__(cls)
@@ -158,7 +165,7 @@ class BaseCallbackManager(CallbackManagerMixin):
         known = self._known
         # The length too: code written for LangChain appends to the list itself.
         if known is None or known[0] is not handlers or known[1] != len(handlers):
-            listeners = Listeners(handlers, self.inheritable_handlers)
+            listeners = listeners_of(handlers, self.inheritable_handlers)
             self._known = known = (handlers, len(handlers), listeners)
         return known[2]
 

@@ -83,6 +83,20 @@ class Listeners:
         return heard
 
 
+def listeners_of(handlers: Sequence[Any], inheritable: Sequence[Any]) -> Listeners:
+    """Return the listeners of a set of handlers.
+
+    A handler that declares `own_listeners` never changes what it hears, and keeps the listeners of
+    the set that it makes up alone: with `configure()` that is the set of most programs.
+    """
+    if len(handlers) != 1 or not hasattr(type(handlers[0]), "own_listeners"):
+        return Listeners(handlers, inheritable)
+    (handler,) = handlers
+    if handler.own_listeners is None:
+        handler.own_listeners = Listeners(handlers, inheritable)
+    return handler.own_listeners  # type: ignore[no-any-return]
+
+
 def check_handlers(callbacks: Any) -> list[Any]:
     """Return `callbacks` as a list of handlers.
 
@@ -139,6 +153,8 @@ def _nearest(handlers: Sequence[Any], inheritable: Sequence[Any]) -> tuple[Any, 
     Nearest is the innermost one passed at run time, then the object's own, then an implicit one.
     It takes the place of the first, so that it is told as early as any of them would be.
     """
+    if len(handlers) < 2:
+        return tuple(handlers)
     chosen: dict[int, tuple[int, Any]] = {}
     at_run_time = {id(handler): place for place, handler in enumerate(inheritable, start=2)}
     for handler in handlers:

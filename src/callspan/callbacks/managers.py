@@ -89,7 +89,44 @@ class _Manager(BaseCallbackManager):
         Raises:
             CallbackError: if the callbacks are neither handlers nor a manager.
         """
-        manager = cls._starting_point(inheritable_callbacks)
+        manager = cls.for_run(
+            inheritable_callbacks,
+            local_callbacks,
+            verbose,
+            inheritable_tags,
+            local_tags,
+            inheritable_metadata,
+            local_metadata,
+        )
+        return manager._copied(cls) if manager is inheritable_callbacks else manager
+
+    @classmethod
+    def for_run(
+        cls,
+        callbacks: Callbacks = None,
+        local_callbacks: Callbacks = None,
+        verbose: bool = False,
+        tags: list[str] | None = None,
+        local_tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        local_metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """As `configure`, for a caller that starts one run and changes nothing.
+
+        Where there is nothing to add, a child's manager is returned as it was given.
+        """
+        manager = cls._starting_point(callbacks)
+        implicit = [h for h in implicit_handlers() if not manager.passes_on(h)]
+        if manager is callbacks and (
+            local_callbacks
+            or verbose
+            or tags
+            or local_tags
+            or metadata
+            or local_metadata
+            or implicit
+        ):
+            manager = manager._copied(cls)
         if local_callbacks:
             local = (
                 local_callbacks.handlers
@@ -97,20 +134,19 @@ class _Manager(BaseCallbackManager):
                 else check_handlers(local_callbacks)
             )
             manager._join(local, inherit=False)
-        if inheritable_tags:
-            manager.add_tags(inheritable_tags)
+        if tags:
+            manager.add_tags(tags)
         if local_tags:
             manager.add_tags(local_tags, inherit=False)
-        if inheritable_metadata:
-            manager.add_metadata(inheritable_metadata)
+        if metadata:
+            manager.add_metadata(metadata)
         if local_metadata:
             manager.add_metadata(local_metadata, inherit=False)
         if verbose and not any(isinstance(h, StdOutCallbackHandler) for h in manager.handlers):
             manager._join([StdOutCallbackHandler()], inherit=False)
-        for handler in implicit_handlers():
-            if not any(handler is one for one in manager.inheritable_handlers):
-                manager.handlers = [handler, *manager.handlers]
-                manager.inheritable_handlers = [handler, *manager.inheritable_handlers]
+        if implicit:
+            manager.handlers = [*implicit, *manager.handlers]
+            manager.inheritable_handlers = [*implicit, *manager.inheritable_handlers]
         return manager
 
     @classmethod
@@ -118,8 +154,8 @@ class _Manager(BaseCallbackManager):
         """Return a manager for children of an open run, with a `tag` for them alone."""
         manager = cls._of_scope(run.scope())
         manager._parent = run
-        if tag is not None:
-            manager.add_tags([tag], inherit=False)
+        if tag is not None and tag not in manager.tags:
+            manager.tags.append(tag)
         return manager
 
     @classmethod
@@ -132,6 +168,8 @@ class _Manager(BaseCallbackManager):
                 manager._join(check_handlers(callbacks), inherit=True)
             return manager
         parent = callbacks._parent
+        if parent is not None and around is parent.scope() and type(callbacks) is cls:
+            return callbacks
         if (
             around is None
             or callbacks.parent_run_id not in (None, around.run_id)

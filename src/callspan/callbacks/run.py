@@ -21,6 +21,11 @@ log = logging.getLogger("callspan")
 _MISSING: Final = object()
 
 
+def _same(one: UUID | None, other: UUID | None) -> bool:
+    """As `==`, which UUID spells in Python, without calling it where they are one object."""
+    return one is other or one == other
+
+
 class Run:
     """What the run managers of one run share, sync and async.
 
@@ -79,9 +84,9 @@ class Run:
         self._current = current = get_current()
         self.parent_context: Context | None = None
         """The Context to be told of the start in, where the current one is not the parent's."""
-        if parent is not None and parent_run_id == parent.run_id:
+        if parent is not None and _same(parent_run_id, parent.run_id):
             around = scope_of(current)
-            if around is None or around.run_id != parent_run_id:
+            if around is None or not _same(around.run_id, parent_run_id):
                 self.parent_context = parent.context()
         if collector.any_waiting():
             collector.send_waiting()

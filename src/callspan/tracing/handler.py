@@ -21,6 +21,7 @@ from opentelemetry.trace import (
 
 from callspan.callbacks.ambient import register_implicit_handler
 from callspan.callbacks.handlers import BaseCallbackHandler
+from callspan.callbacks.listeners import Listeners
 from callspan.errors import ConfigurationError
 from callspan.tracing.attributes import RunStart, labels, names, of_input, of_output
 from callspan.tracing.content import ContentGate
@@ -58,6 +59,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     run_inline = True
     implicit = False
+    own_listeners: Listeners | None = None
 
     def __init__(
         self,
