@@ -18,6 +18,7 @@ from callspan.errors import (
     MissingVariableError,
     ToolInputError,
 )
+from callspan.export import Tracing, configure
 from callspan.tracing import OTelCallbackHandler, suppress_tracing
 
 __all__ = [
@@ -30,9 +31,11 @@ __all__ = [
     "MissingVariableError",
     "OTelCallbackHandler",
     "ToolInputError",
+    "Tracing",
     "__version__",
     "adispatch_custom_event",
     "atrace_as_chain_group",
+    "configure",
     "dispatch_custom_event",
     "suppress_tracing",
     "trace_as_chain_group",

@@ -134,7 +134,10 @@ def _listening_endpoint() -> str | None:
 
 def _listens(url: str) -> bool:
     parts = urlsplit(url)
-    address = (parts.hostname or "localhost", parts.port or (443 if parts.scheme == "https" else 80))
+    address = (
+        parts.hostname or "localhost",
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
     try:
         with socket.create_connection(address, timeout=1):
             return True

@@ -89,6 +89,4 @@ def _answer(prompt: str) -> str:
 def _usage(messages: Sequence[BaseMessage], answer: str) -> UsageMetadata:
     asked = sum(len(message.text.split()) for message in messages)
     answered = len(answer.split())
-    return UsageMetadata(
-        input_tokens=asked, output_tokens=answered, total_tokens=asked + answered
-    )
+    return UsageMetadata(input_tokens=asked, output_tokens=answered, total_tokens=asked + answered)
