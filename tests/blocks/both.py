@@ -34,6 +34,7 @@ _NAMES = {
     "runnables": [
         "Runnable",
         "RunnableConfig",
+        "RunnableGenerator",
         "RunnableLambda",
         "RunnableParallel",
         "RunnablePassthrough",

@@ -190,6 +190,27 @@ def add_words(x: str) -> str:
     return x + "!"
 
 
+def shouted(chunks: Any) -> Any:
+    for chunk in chunks:
+        yield chunk.upper()
+
+
+async def ashouted(chunks: Any) -> Any:
+    async for chunk in chunks:
+        yield chunk.upper()
+
+
+@in_order
+def generator_of_a_stream(lib: Any, handler: Any) -> None:
+    list((lib.RunnableLambda(words) | shouted).stream("x", {"callbacks": [handler]}))
+
+
+@in_order
+async def async_generator_of_a_stream(lib: Any, handler: Any) -> None:
+    async for _ in (lib.RunnableLambda(awords) | ashouted).astream("x", {"callbacks": [handler]}):
+        pass
+
+
 @in_order
 def stream_that_fails(lib: Any, handler: Any) -> None:
     list((lib.RunnableLambda(words) | fail).stream("x", {"callbacks": [handler]}))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
+from callspan.errors import ConfigurationError
 from callspan.language_models import FakeListChatModel, GenericFakeChatModel
 from callspan.output_parsers import StrOutputParser
 from callspan.prompts import ChatPromptTemplate
@@ -41,10 +42,6 @@ class Source:
         for chunk in self.sync(_):
             await asyncio.sleep(0)
             yield chunk
-
-
-def upper(chunks: Iterator[str]) -> Iterator[str]:
-    return (chunk.upper() for chunk in chunks)
 
 
 PASSING: list[Any] = [
@@ -122,6 +119,28 @@ def test_assign_streams_the_input_first() -> None:
     assert next(stream) == {"question": "q"}
     assert source.made == 0
     assert list(stream) == [{"answer": "0 "}, {"answer": "1 "}]
+
+
+async def test_a_generator_in_a_sequence_works_on_chunks() -> None:
+    """Post-processing a model's stream is a generator that goes through it."""
+
+    def upper(chunks: Iterator[str]) -> Iterator[str]:
+        for chunk in chunks:
+            yield chunk.upper()
+
+    async def aupper(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
+        async for chunk in chunks:
+            yield chunk.upper()
+
+    source = Source(2)
+    stream = (RunnableLambda(source.sync, name="words") | upper).stream("x")
+    assert (next(stream), source.made, list(stream)) == ("0 ", 1, ["1 "])
+    chain = RunnableLambda(source.asynchronous) | aupper
+    assert [c async for c in chain.astream("x")] == ["0 ", "1 "]
+    assert (RunnableLambda(str) | upper).invoke("a") == "A"
+    assert await (RunnableLambda(str) | aupper).ainvoke("a") == "A"
+    with pytest.raises(ConfigurationError, match="aupper is async: use ainvoke"):
+        (RunnableLambda(str) | aupper).invoke("a")
 
 
 def test_transform_takes_a_stream() -> None:

@@ -7,11 +7,10 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from functools import cache, cached_property
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import Any, NamedTuple, TypeAlias
 
 from callspan.callbacks.drive import acall, call
-from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager, Callbacks
+from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
@@ -114,145 +113,77 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         return params
 
     def invoke(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Return the model's answer.
 
         Args:
             input: A prompt, a text of the user's, or messages.
             config: Handlers, tags and metadata of the run, its name and its id.
-            stop: Texts that end the answer where they occur.
-            kwargs: Further arguments for the model.
+            kwargs: `stop`, a list of texts that end the answer where they occur, and what else
+                the model takes.
 
         Raises:
             InputError: The input cannot be made into messages.
         """
-        _, result = self._answer(convert_to_messages(input), checked(config), stop, 1, kwargs)
-        return result.generations[0].message  # type: ignore[return-value]
+        return _message(self._answer(_ask(input, config, kwargs)))
 
     async def ainvoke(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """As `invoke`, awaited."""
-        messages = convert_to_messages(input)
-        _, result = await self._aanswer(messages, checked(config), stop, 1, kwargs)
-        return result.generations[0].message  # type: ignore[return-value]
+        return _message(await self._aanswer(_ask(input, config, kwargs)))
 
     def stream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AIMessageChunk]:
         """Yield the model's answer as it comes; whole, if the model does not stream."""
-        return drained(self._streamed(SYNC, input, config, stop, kwargs))
+        return drained(self._streamed(SYNC, input, config, kwargs))
 
     def astream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncGenerator[AIMessageChunk, None]:
         """As `stream`, for `async for`."""
-        return self._streamed(ASYNC, input, config, stop, kwargs)
+        return self._streamed(ASYNC, input, config, kwargs)
 
     def generate(
-        self,
-        messages: list[list[BaseMessage]],
-        stop: list[str] | None = None,
-        callbacks: Callbacks = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: UUID | None = None,
-        **kwargs: Any,
+        self, messages: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
     ) -> LLMResult:
         """Return the answers to several conversations, one run each.
 
         Args:
             messages: The conversations.
             stop: Texts that end an answer where they occur.
-            callbacks: Who hears the runs.
-            tags: Their tags.
-            metadata: Their metadata.
-            run_name: Their name.
-            run_id: The id of the first.
-            kwargs: Further arguments for the model.
+            kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
+                as in a config, and what else the model takes.
         """
-        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
-        answers = [
-            self._answer(convert_to_messages(one), config, stop, len(messages), kwargs)
-            for one, config in zip(messages, configs, strict=True)
-        ]
-        return self._combined(answers)
+        asks = _asks(messages, {**kwargs, "stop": stop})
+        return self._together([self._answer(ask) for ask in asks])
 
     async def agenerate(
-        self,
-        messages: list[list[BaseMessage]],
-        stop: list[str] | None = None,
-        callbacks: Callbacks = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: UUID | None = None,
-        **kwargs: Any,
+        self, messages: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
     ) -> LLMResult:
         """As `generate`, at the same time."""
-        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
+        asks = _asks(messages, {**kwargs, "stop": stop})
         async with Tasks(None) as tasks:
-            started = [
-                tasks.start(
-                    self._aanswer, convert_to_messages(one), config, stop, len(messages), kwargs
-                )
-                for one, config in zip(messages, configs, strict=True)
-            ]
-            return self._combined([await tasks.result(one) for one in started])
+            started = [tasks.start(self._aanswer, ask) for ask in asks]
+            return self._together([await tasks.result(one) for one in started])
 
-    def _answer(
-        self,
-        messages: list[BaseMessage],
-        config: RunnableConfig,
-        stop: list[str] | None,
-        batch_size: int,
-        kwargs: dict[str, Any],
-    ) -> tuple[Any, ChatResult]:
-        (run,) = self._start(CallbackManager, messages, config, stop, batch_size, kwargs)
+    def _answer(self, ask: _Ask) -> tuple[Any, ChatResult]:
+        """Ask the model; return the run manager and the answer."""
+        (run,) = self._start(CallbackManager, ask)
 
         def body() -> ChatResult:
-            return _completed(self._generate(messages, stop=stop, run_manager=run, **kwargs), run)
+            return _complete(self._generate(ask.messages, run_manager=run, **ask.kwargs), run)
 
         return run, call(run, body, report=_as_llm_result)
 
-    async def _aanswer(
-        self,
-        messages: list[BaseMessage],
-        config: RunnableConfig,
-        stop: list[str] | None,
-        batch_size: int,
-        kwargs: dict[str, Any],
-    ) -> tuple[Any, ChatResult]:
-        started = self._start(AsyncCallbackManager, messages, config, stop, batch_size, kwargs)
-        (run,) = await started
+    async def _aanswer(self, ask: _Ask) -> tuple[Any, ChatResult]:
+        (run,) = await self._start(AsyncCallbackManager, ask)
 
         async def body() -> ChatResult:
-            result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
-            return _completed(result, run)
+            answer = await self._agenerate(ask.messages, run_manager=run, **ask.kwargs)
+            return _complete(answer, run)
 
         return run, await acall(run, body, report=_as_llm_result)
 
@@ -261,28 +192,27 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         io: IO,
         given: LanguageModelInput,
         config: RunnableConfig | None,
-        stop: list[str] | None,
         kwargs: dict[str, Any],
     ) -> AsyncGenerator[AIMessageChunk, None]:
-        source: Any = None
-        if io is ASYNC and type(self)._astream is not BaseChatModel._astream:
+        cls, source = type(self), None
+        if io is ASYNC and cls._astream is not BaseChatModel._astream:
             source = self._astream
-        elif type(self)._stream is not BaseChatModel._stream:
-            source = self._stream
+        elif cls._stream is not BaseChatModel._stream:
+            source = self._stream  # type: ignore[assignment]
         if source is None:
-            yield await io.done(io.invoke(self)(given, config, stop=stop, **kwargs))
+            yield await io.done(io.invoke(self)(given, config, **kwargs))
             return
-        messages = convert_to_messages(given)
+        ask = _ask(given, config, kwargs)
+        (run,) = await io.done(self._start(io.manager, ask))
         chunks: list[ChatGenerationChunk] = []
-        whole: list[ChatGenerationChunk] = []
-        (run,) = await io.done(self._start(io.manager, messages, checked(config), stop, 1, kwargs))
+        whole: list[Any] = []
 
-        async def body() -> AsyncGenerator[AIMessageChunk, None]:
-            async with aclosing(io.pull(source(messages, stop=stop, **kwargs))) as pulled:
+        async def body() -> AsyncGenerator[Any, None]:
+            async with aclosing(io.pull(source(ask.messages, **ask.kwargs))) as pulled:
                 async for chunk in _to_the_end(pulled, run):
                     chunks.append(chunk)
                     await io.done(run.on_llm_new_token(chunk.message.content, chunk=chunk))
-                    yield chunk.message  # type: ignore[misc]
+                    yield chunk.message
             whole.append(chunks[0] + chunks[1:])
 
         output = io.in_run(
@@ -296,29 +226,17 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
             async for message in downstream:
                 yield message
 
-    def _start(
-        self,
-        manager: Any,
-        messages: list[BaseMessage],
-        config: RunnableConfig,
-        stop: list[str] | None,
-        batch_size: int,
-        kwargs: dict[str, Any],
-    ) -> Any:
-        own = {**(self.metadata or {}), **self._get_ls_params(stop=stop, **kwargs)}
-        return self._configured(manager, config, own).on_chat_model_start(
+    def _start(self, manager: Any, ask: _Ask) -> Any:
+        """Start the run; return its manager in a list, or what gives that when awaited."""
+        own = {**(self.metadata or {}), **self._get_ls_params(**ask.kwargs)}
+        return self._configured(manager, ask.config, own).on_chat_model_start(
             self._serialized,
-            [messages],
-            config.get("run_id"),
-            name=config.get("run_name") or self.get_name(),
-            invocation_params={
-                **self._identifying_params,
-                "_type": self._llm_type,
-                "stop": stop,
-                **kwargs,
-            },
-            options={"stop": stop},
-            batch_size=batch_size,
+            [ask.messages],
+            ask.config.get("run_id"),
+            name=ask.config.get("run_name") or self.get_name(),
+            invocation_params={**self._identifying_params, "_type": self._llm_type, **ask.kwargs},
+            options={"stop": ask.kwargs["stop"]},
+            batch_size=ask.batch_size,
         )
 
     @cached_property
@@ -329,12 +247,40 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         """Return what `generate` says of several answers together."""
         return {}
 
-    def _combined(self, answers: list[tuple[Any, ChatResult]]) -> LLMResult:
+    def _together(self, answers: list[tuple[Any, ChatResult]]) -> LLMResult:
         return LLMResult(
             generations=[result.generations for _, result in answers],
             llm_output=self._combine_llm_outputs([result.llm_output for _, result in answers]),
             run=[RunInfo(run_id=run.run_id) for run, _ in answers],
         )
+
+
+class _Ask(NamedTuple):
+    """One question to a model; `stop` is among the further arguments."""
+
+    messages: list[BaseMessage]
+    config: RunnableConfig
+    kwargs: dict[str, Any]
+    batch_size: int
+
+
+def _ask(given: Any, config: Any, kwargs: dict[str, Any], batch_size: int = 1) -> _Ask:
+    kwargs = {"stop": None, **kwargs}
+    return _Ask(convert_to_messages(given), checked(config), kwargs, batch_size)
+
+
+def _asks(conversations: Sequence[Any], kwargs: dict[str, Any]) -> list[_Ask]:
+    keys = kwargs.keys() & {"callbacks", "tags", "metadata", "run_name", "run_id"}
+    config = {key: kwargs.pop(key) for key in keys}
+    rest, size = {**config, "run_id": None}, len(conversations)
+    return [
+        _ask(one, rest if place else config, kwargs, size)
+        for place, one in enumerate(conversations)
+    ]
+
+
+def _message(answer: tuple[Any, ChatResult]) -> AIMessage:
+    return answer[1].generations[0].message  # type: ignore[return-value]
 
 
 _LS_PARAMS: tuple[tuple[str, str, Any], ...] = (
@@ -351,31 +297,18 @@ def _provider(cls: type) -> str:
     return (name[4:] if name.startswith("Chat") else name.removesuffix("Chat")).lower()
 
 
-def _configs(
-    length: int,
-    callbacks: Callbacks,
-    tags: list[str] | None,
-    metadata: dict[str, Any] | None,
-    run_name: str | None,
-    run_id: UUID | None,
-) -> list[RunnableConfig]:
-    """The config of each of several conversations; the first has the id."""
-    config = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name}
-    return [checked({**config, "run_id": None if place else run_id}) for place in range(length)]
-
-
-def _completed(result: ChatResult, run: Any) -> ChatResult:
+def _complete(result: ChatResult, run: Any) -> ChatResult:
     """The model's answers, with ids, and with what the provider says about them."""
     outputs = [result.llm_output] if len(result.generations) == 1 and result.llm_output else []
     for place, generation in enumerate(result.generations):
         message = generation.message
         if message.id is None:
-            message.id = f"{_message_id(run)}-{place}"
+            message.id = f"{_id(run)}-{place}"
         _add_metadata(generation, outputs)
     return result
 
 
-def _message_id(run: Any) -> str:
+def _id(run: Any) -> str:
     return f"lc_run--{run.run_id}"  # addition of chunks knows ids that were made here by the prefix
 
 
@@ -393,13 +326,13 @@ async def _to_the_end(pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChu
     chunk: ChatGenerationChunk | None = None
     async for chunk in pulled:
         if chunk.message.id is None:
-            chunk.message.id = _message_id(run)
+            chunk.message.id = _id(run)
         _add_metadata(chunk, [])
         yield chunk
     if chunk is None:
         raise InputError("the model's stream ended without a chunk")
     if isinstance(chunk.message, AIMessageChunk) and not chunk.message.chunk_position:
-        last = AIMessageChunk(content="", chunk_position="last", id=_message_id(run))
+        last = AIMessageChunk(content="", chunk_position="last", id=_id(run))
         yield ChatGenerationChunk(message=last)
 
 

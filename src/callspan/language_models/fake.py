@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import SkipValidation
 
 from callspan.language_models.chat import BaseChatModel
-from callspan.messages import AIMessage, AIMessageChunk, BaseMessage
+from callspan.messages import AIMessage, AIMessageChunk
 from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from callspan.runnables.base import Configs
 from callspan.runnables.calls import Call
 
 
@@ -48,20 +47,12 @@ class FakeListChatModel(BaseChatModel):
         self.i = (self.i + 1) % len(self.responses)
         return response
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: Any = None,
-        **kwargs: Any,
-    ) -> ChatResult:
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
         if self.sleep:
             time.sleep(self.sleep)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
 
-    def _stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
+    def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         response = self._next()
         for place, character in enumerate(response):
             if self.sleep:
@@ -73,11 +64,9 @@ class FakeListChatModel(BaseChatModel):
                 message=AIMessageChunk(content=character, chunk_position=last)
             )
 
-    def _calls(
-        self, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
-    ) -> tuple[list[Call], int | None]:
-        calls, _ = super()._calls(inputs, config, kwargs)
-        return calls, 1  # one at a time, or the answers would go to the wrong inputs
+    def _calls(self, *args: Any) -> tuple[list[Call], int | None]:
+        # One at a time, or the answers would go to the wrong inputs.
+        return super()._calls(*args)[0], 1
 
 
 class GenericFakeChatModel(BaseChatModel):
@@ -97,27 +86,13 @@ class GenericFakeChatModel(BaseChatModel):
         message = next(self.messages)
         return AIMessage(message) if isinstance(message, str) else message
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: Any = None,
-        **kwargs: Any,
-    ) -> ChatResult:
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=self._next())])
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: Any = None,
-        **kwargs: Any,
-    ) -> ChatResult:
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
         return self._generate(messages)  # there is nothing to wait for
 
-    def _stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
+    def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         message = self._next()
         words = re.split(r"(\s)", message.text) if message.text else []
         # What is beside the text comes with the last chunk: the chunks add up to the message.

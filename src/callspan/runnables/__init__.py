@@ -4,6 +4,7 @@ from callspan.runnables.base import Runnable, RunnableLike
 from callspan.runnables.binding import RunnableBinding
 from callspan.runnables.config import RunnableConfig, ensure_config, merge_configs
 from callspan.runnables.function import RunnableLambda
+from callspan.runnables.generator import RunnableGenerator
 from callspan.runnables.parallel import RunnableParallel
 from callspan.runnables.passthrough import RunnableAssign, RunnablePassthrough
 from callspan.runnables.sequence import RunnableSequence
@@ -13,6 +14,7 @@ __all__ = [
     "RunnableAssign",
     "RunnableBinding",
     "RunnableConfig",
+    "RunnableGenerator",
     "RunnableLambda",
     "RunnableLike",
     "RunnableParallel",

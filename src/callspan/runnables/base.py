@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from typing_extensions import TypeVar
@@ -114,7 +115,7 @@ class Runnable(ABC, Generic[Input, Output]):
                 the first one.
             kwargs: As for `invoke`.
         """
-        calls, limit = self._calls(inputs, config, kwargs)
+        calls, limit = self._calls(SYNC, inputs, config, kwargs)
         return finish(together, SYNC, calls, limit, return_exceptions)
 
     async def abatch(
@@ -126,7 +127,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> list[Output]:
         """As `batch`, in tasks."""
-        calls, limit = self._calls(inputs, config, kwargs)
+        calls, limit = self._calls(ASYNC, inputs, config, kwargs)
         return await together(ASYNC, calls, limit, return_exceptions)
 
     def batch_as_completed(
@@ -138,7 +139,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> Iterator[tuple[int, Output]]:
         """Yield `(position, output)` for several inputs as they complete; else as `batch`."""
-        calls, limit = self._calls(inputs, config, kwargs)
+        calls, limit = self._calls(SYNC, inputs, config, kwargs)
         return drained(as_completed(SYNC, calls, limit, return_exceptions))
 
     def abatch_as_completed(
@@ -150,16 +151,16 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, Output], None]:
         """As `batch_as_completed`, in tasks."""
-        calls, limit = self._calls(inputs, config, kwargs)
+        calls, limit = self._calls(ASYNC, inputs, config, kwargs)
         return as_completed(ASYNC, calls, limit, return_exceptions)
 
     def _calls(
-        self, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
+        self, io: IO, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
     ) -> tuple[list[Call], int | None]:
         configs = config_list(config, len(inputs))
         limit = configs[0].get("max_concurrency") if configs else None
-        pairs = zip(inputs, configs, strict=True)
-        return [Call(self, given, one, kwargs) for given, one in pairs], limit
+        invoke, pairs = io.invoke(self), zip(inputs, configs, strict=True)
+        return [partial(invoke, given, one, **kwargs) for given, one in pairs], limit
 
     def __or__(self, other: RunnableLike[Any, Other]) -> RunnableSequence[Input, Other]:
         return self.pipe(other)

@@ -7,16 +7,17 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import RunnableConfig, checked, child_config
+from callspan.runnables.config import RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
 from callspan.runnables.total import Total
 
 _NONE: Any = object()
+_FOR_CHILDREN: Final = ("max_concurrency", "recursion_limit", "configurable")
 
 
 class Frame(NamedTuple):
@@ -29,7 +30,11 @@ class Frame(NamedTuple):
 
     def child(self, tag: str | None = None) -> RunnableConfig:
         """Return the config for a part of the block, with a tag for the part alone."""
-        return child_config(self.run, self.config, tag)
+        child: RunnableConfig = {"callbacks": self.run.get_child(tag)}
+        for key in _FOR_CHILDREN if self.config else ():
+            if key in self.config:
+                child[key] = self.config[key]
+        return child
 
 
 class Block(Runnable[Input, Output]):

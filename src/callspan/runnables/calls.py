@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import IO, Stream
 
+Call: TypeAlias = Callable[[], Any]
+"""A call with all its arguments; an async block's gives something to await."""
+
 _END: Any = object()
-
-
-class Call(NamedTuple):
-    """One call of a block."""
-
-    block: Any
-    given: Any
-    config: RunnableConfig
-    kwargs: Mapping[str, Any]
-
-    def by(self, io: IO) -> Any:
-        """Return what makes the call."""
-        return partial(io.invoke(self.block), self.given, self.config, **self.kwargs)
 
 
 async def together(
@@ -41,7 +29,7 @@ async def together(
     results: list[Any] = []
     alone = len(calls) == 1  # needs no worker
     async with io.workers(limit) as workers:
-        started = [call.by(io) if alone else workers.start(call.by(io)) for call in calls]
+        started = list(calls) if alone else [workers.start(call) for call in calls]
         for one in started:
             try:
                 results.append(await (io.done(one()) if alone else workers.result(one)))
@@ -57,7 +45,7 @@ async def as_completed(
 ) -> AsyncGenerator[tuple[int, Any], None]:
     """Yield the position and the result of each call when it completes; see `together`."""
     async with io.workers(limit) as workers:
-        waiting = {workers.start(call.by(io)): place for place, call in enumerate(calls)}
+        waiting = {workers.start(call): place for place, call in enumerate(calls)}
         while waiting:
             done = await workers.first(waiting)
             for future in [one for one in waiting if one in done]:

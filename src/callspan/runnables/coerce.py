@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ def as_runnable(value: Any) -> Any:
         ConfigurationError: It is none of these.
     """
     from callspan.runnables.function import RunnableLambda
+    from callspan.runnables.generator import RunnableGenerator
     from callspan.runnables.parallel import RunnableParallel
 
     if isinstance(value, Runnable):
@@ -27,6 +29,8 @@ def as_runnable(value: Any) -> Any:
         return value if whole else RunnableLambda(value.invoke, name=type(value).__name__)
     if isinstance(value, Mapping):
         return RunnableParallel(value)
+    if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
+        return RunnableGenerator(value)
     if callable(value):
         return RunnableLambda(value)
     raise ConfigurationError(

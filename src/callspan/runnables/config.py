@@ -42,7 +42,6 @@ class RunnableConfig(TypedDict, total=False):
 
 
 _KEYS: Final = RunnableConfig.__annotations__.keys()
-_FOR_CHILDREN: Final = ("max_concurrency", "recursion_limit", "configurable")
 _EMPTY: Final[RunnableConfig] = {}
 
 
@@ -88,21 +87,6 @@ def ensure_config(config: RunnableConfig | None = None) -> RunnableConfig:
             "configurable": {**given.get("configurable", {}), **unknown},
         },
     )
-
-
-def child_config(run: Any, config: RunnableConfig, tag: str | None = None) -> RunnableConfig:
-    """Return the config for a part of a block.
-
-    Args:
-        run: The block's run manager.
-        config: The block's config.
-        tag: A tag for the part alone.
-    """
-    child: RunnableConfig = {"callbacks": run.get_child(tag)}
-    for key in _FOR_CHILDREN if config else ():
-        if key in config:
-            child[key] = config[key]
-    return child
 
 
 def config_for_function(run: BaseRunManager, config: RunnableConfig) -> RunnableConfig:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from callspan.callbacks.drive import astream, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.aside import pulled_in_thread
-from callspan.runnables.workers import Tasks, ThreadLock, Threads, Workers
+from callspan.runnables.workers import Tasks, ThreadLock, Threads
 
 T = TypeVar("T")
 Stream = Any
@@ -48,7 +48,7 @@ class IO:
     """Return what an async generator yields as a stream for other blocks."""
     lock: Callable[[], Any]
     """Return a lock for `async with`, between calls that are made at the same time."""
-    workers: Callable[[int | None], Workers]
+    workers: Callable[[int | None], Any]
     """Return what makes several calls at the same time."""
 
 

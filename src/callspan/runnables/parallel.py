@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from callspan.runnables.base import Input, RunnableLike
 from callspan.runnables.block import Frame, StreamingBlock
-from callspan.runnables.calls import Call, merged, shared, together
+from callspan.runnables.calls import merged, shared, together
 from callspan.runnables.coerce import as_runnable
 from callspan.runnables.total import AddableDict
 
@@ -44,7 +45,8 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
 
     async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         calls = [
-            Call(step, given, frame.child(f"map:key:{key}"), {}) for key, step in self.steps.items()
+            partial(frame.io.invoke(step), given, frame.child(f"map:key:{key}"))
+            for key, step in self.steps.items()
         ]
         outputs = await together(frame.io, calls, frame.config.get("max_concurrency"))
         return dict(zip(self.steps, outputs, strict=True))

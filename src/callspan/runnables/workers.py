@@ -1,11 +1,14 @@
-"""Making calls at the same time: in threads for a sync caller, in tasks for an async one."""
+"""Making calls at the same time: in threads for a sync caller, in tasks for an async one.
+
+On leaving the `async with` block of either, calls that have not ended are cancelled as far as
+they can be, and waited for: nothing goes on behind the caller's back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -16,49 +19,21 @@ from callspan.callbacks.threads import ContextThreadPoolExecutor
 from callspan.errors import ConfigurationError
 
 
-class Workers(ABC):
-    """Makes calls in the context that is current when they are started.
-
-    On leaving its `async with` block, calls that have not ended are cancelled as far as they can
-    be, and waited for: nothing goes on behind the caller's back.
+class Threads:
+    """Makes calls in threads, in copies of the current context.
 
     Args:
-        limit: How many calls are made at a time; None for as many as there are.
+        limit: How many calls are made at a time; as many as the machine is good for, if None.
 
     Raises:
         ConfigurationError: The limit is not positive.
     """
 
     def __init__(self, limit: int | None) -> None:
-        if limit is not None and limit < 1:
-            raise ConfigurationError(f"max_concurrency takes a positive number, not {limit}")
-        self._limit = limit
+        self._pool = ContextThreadPoolExecutor(_checked(limit))
 
     async def __aenter__(self) -> Self:
         return self
-
-    @abstractmethod
-    async def __aexit__(self, *error: object) -> None: ...
-
-    @abstractmethod
-    def start(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Start a call and return its future."""
-
-    @abstractmethod
-    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
-        """Wait until one of the calls ends, and return those that have."""
-
-    @abstractmethod
-    async def result(self, future: Any) -> Any:
-        """Wait until a call ends, and return its result."""
-
-
-class Threads(Workers):
-    """Makes calls in threads."""
-
-    def __init__(self, limit: int | None) -> None:
-        super().__init__(limit)
-        self._pool = ContextThreadPoolExecutor(limit)
 
     async def __aexit__(self, *error: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -67,7 +42,7 @@ class Threads(Workers):
         """Start a call and return its future."""
         return self._pool.submit(function, *args)
 
-    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
+    async def first(self, futures: Iterable[Any]) -> set[Any]:
         """Wait until one of the calls ends, and return those that have."""
         return concurrent.futures.wait(futures, return_when="FIRST_COMPLETED").done
 
@@ -76,13 +51,17 @@ class Threads(Workers):
         return future.result()
 
 
-class Tasks(Workers):
-    """Awaits calls in tasks."""
+class Tasks:
+    """As `Threads`, with tasks that await what is called."""
 
     def __init__(self, limit: int | None) -> None:
-        super().__init__(limit)
-        self._gate: Any = nullcontext() if limit is None else asyncio.Semaphore(limit)
+        self._gate: Any = (
+            nullcontext() if _checked(limit) is None else asyncio.Semaphore(limit or 1)
+        )
         self._open: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(self, *error: object) -> None:
         for task in self._open:
@@ -106,13 +85,19 @@ class Tasks(Workers):
         if not task.cancelled():
             task.exception()  # asyncio complains of exceptions that nobody looks at
 
-    async def first(self, futures: Iterable[Any]) -> Iterable[Any]:
+    async def first(self, futures: Iterable[Any]) -> set[Any]:
         """Wait until one of the calls ends, and return those that have."""
         return (await asyncio.wait(list(futures), return_when="FIRST_COMPLETED"))[0]
 
     async def result(self, future: Any) -> Any:
         """Wait until a call ends, and return its result."""
         return await future
+
+
+def _checked(limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise ConfigurationError(f"max_concurrency takes a positive number, not {limit}")
+    return limit
 
 
 class ThreadLock:
