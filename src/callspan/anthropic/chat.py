@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, SecretStr
 
 from callspan.anthropic.clients import Clients
 from callspan.anthropic.events import StreamReader
@@ -18,6 +18,10 @@ from callspan.outputs import ChatGenerationChunk, ChatResult
 
 _BASE_URL: Final = "https://api.anthropic.com"
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
+
+
+def _hidden(key: str | SecretStr | None) -> SecretStr | None:
+    return SecretStr(key) if isinstance(key, str) else key
 
 
 class ChatAnthropic(BaseChatModel):
@@ -44,7 +48,9 @@ class ChatAnthropic(BaseChatModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     model: str
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    api_key: Annotated[str | SecretStr | None, AfterValidator(_hidden)] = Field(
+        default=None, exclude=True, repr=False
+    )
     base_url: str | None = None
     timeout: float | None = None
     max_retries: int = 2
@@ -76,8 +82,9 @@ class ChatAnthropic(BaseChatModel):
     @property
     def _client_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"max_retries": self.max_retries}
-        if self.api_key:
-            options["api_key"] = self.api_key.get_secret_value()
+        key = _hidden(self.api_key)
+        if key:
+            options["api_key"] = key.get_secret_value()
         if self.base_url:
             options["base_url"] = self.base_url
         if self.timeout is not None:

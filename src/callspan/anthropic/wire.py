@@ -54,15 +54,15 @@ def _content(message: BaseMessage) -> str | list[Any]:
     if not (isinstance(message, AIMessage) and message.tool_calls):
         return content
     # The API has sent the calls among the blocks; `tool_calls` is what users read and change.
-    calls = [
-        {"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["args"]}
-        for call in message.tool_calls
-    ]
     blocks = _blocks(content)
     placed = {block.get("id"): block for block in blocks if block.get("type") == "tool_use"}
-    for call in calls:
-        placed.get(call["id"], {}).update(call)
-    return blocks + [call for call in calls if call["id"] not in placed]
+    for call in message.tool_calls:
+        use = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["args"]}
+        if call["id"] in placed:
+            placed[call["id"]].update(use)
+        else:
+            blocks.append(use)
+    return blocks
 
 
 def _blocks(content: str | Sequence[Any]) -> list[dict[str, Any]]:
