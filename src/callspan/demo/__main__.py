@@ -20,7 +20,7 @@ from callspan.runnables import Runnable, RunnableParallel, RunnablePassthrough
 from callspan.tools import tool
 
 QUESTIONS = (
-    "Which function returns the n largest elements of an iterable?",
+    "How do I find the n largest elements of a dataset?",
     "How do I find the median of some data?",
     "How can I match filenames against a shell pattern?",
 )

@@ -22,7 +22,7 @@ MODULES: Final = (
 
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _COMMON: Final = frozenset(
-    "a an and are as at be by do does for from how i if in into is it its not of on or that the "
+    "a against an and are as at be by can do does for from how if in into is it its not of on or that the "
     "this to what when which with you".split()
 )
 _TERM_SATURATION: Final = 1.5  # BM25's k1 and b, at their usual values

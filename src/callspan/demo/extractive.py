@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -72,16 +73,20 @@ def _answer(prompt: str) -> str:
     if addition:
         one, other = map(int, addition.groups())
         return f"{one} + {other} = {one + other}"
-    passages, _, question = prompt.rpartition("Question:")
+    text, _, question = prompt.rpartition("Question:")
+    passages = [passage.strip() for passage in re.split(r"\n(?=\[)", text)]
+    in_passages = Counter(word for passage in passages for word in set(words(passage)))
     wanted = set(words(question))
     best, best_score = _NO_ANSWER, 0.0
-    for place, passage in enumerate(re.split(r"\n(?=\[)", passages)):
-        name, _, text = passage.strip().lstrip("[").partition("]")
-        for sentence in _SENTENCE_END.split(text.strip()):
+    for place, passage in enumerate(passages):
+        name, _, body = passage.lstrip("[").partition("]")
+        for sentence in _SENTENCE_END.split(body.strip()):
+            # A word that few of the passages have says more. Of equals, the passage that the
+            # search ranks higher, and then the shorter sentence.
             shared = wanted & set(words(f"{name} {sentence}"))
-            # Between sentences that share as many words: the better ranked passage, the shorter.
-            score = len(shared) - 0.1 * place - 0.001 * len(sentence)
-            if shared and len(sentence) > 20 and score > best_score:
+            score = sum(1 / in_passages[word] for word in shared)
+            score -= 0.01 * place + 0.0001 * len(sentence)
+            if len(sentence) > 20 and score > best_score:
                 best, best_score = f"{name}: {' '.join(sentence.split())}", score
     return best
 
