@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -37,6 +38,7 @@ class Request:
     """What a receiver was sent in one piece."""
 
     path: str
+    peer: str
     headers: dict[str, str]
     message: ExportTraceServiceRequest
 
@@ -77,8 +79,15 @@ class Receiver:
 
 
 @contextmanager
-def http_receiver(answer: Answer = lambda _number: (200, {})) -> Iterator[Receiver]:
-    """Run an OTLP/HTTP receiver on a free port for as long as the block lasts."""
+def http_receiver(
+    answer: Answer = lambda _number: (200, {}), tls: Path | None = None
+) -> Iterator[Receiver]:
+    """Run an OTLP/HTTP receiver on a free port for as long as the block lasts.
+
+    Args:
+        answer: How it answers.
+        tls: A file with its certificate and key, if it speaks TLS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # keeps connections open, as real receivers do
@@ -90,7 +99,8 @@ def http_receiver(answer: Answer = lambda _number: (200, {})) -> Iterator[Receiv
             headers = {name.lower(): value for name, value in self.headers.items()}
             message = ExportTraceServiceRequest.FromString(body)
             number = len(receiver.requests)
-            receiver.requests.append(Request(self.path, headers, message))
+            peer = str(self.client_address)
+            receiver.requests.append(Request(self.path, peer, headers, message))
             status, extra = answer(number)
             self.send_response(status)
             for name, value in {"content-length": "0", **extra}.items():
@@ -103,7 +113,11 @@ def http_receiver(answer: Answer = lambda _number: (200, {})) -> Iterator[Receiv
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         server.block_on_close = False
-        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+        receiver = Receiver(f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}")
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -114,18 +128,23 @@ def http_receiver(answer: Answer = lambda _number: (200, {})) -> Iterator[Receiv
 
 
 @contextmanager
-def grpc_receiver() -> Iterator[Receiver]:
+def grpc_receiver(tls: Path | None = None) -> Iterator[Receiver]:
     """Run an OTLP/gRPC receiver on a free port for as long as the block lasts."""
 
     class Servicer(TraceServiceServicer):  # type: ignore[misc]
         def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
             headers = dict(context.invocation_metadata())
-            receiver.requests.append(Request("", headers, request))
+            receiver.requests.append(Request("", context.peer(), headers, request))
             return ExportTraceServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(2))
     add_TraceServiceServicer_to_server(Servicer(), server)
-    receiver = Receiver(f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    if tls:
+        both = tls.read_bytes()
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(both, both)]))
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
+    receiver = Receiver(f"http{'s' if tls else ''}://127.0.0.1:{port}")
     server.start()
     try:
         yield receiver
@@ -184,7 +203,7 @@ def program(code: str, env: Mapping[str, str] | None = None, **arguments: Any) -
         arguments: What it is given.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    tests = str(Path(__file__).parents[1])
+    path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [
             sys.executable,
@@ -199,7 +218,7 @@ def program(code: str, env: Mapping[str, str] | None = None, **arguments: Any) -
                 ]
             ),
         ],
-        env={**inherited, "PYTHONPATH": tests, **(env or {})},
+        env={**inherited, "PYTHONPATH": os.pathsep.join(path), **(env or {})},
         capture_output=True,
         text=True,
         timeout=120,

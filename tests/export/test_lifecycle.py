@@ -103,12 +103,12 @@ def test_shutdown_ends_open_runs_and_sends_what_the_collector_put_off() -> None:
             class Cycle: pass
 
             tracing = configure(**arguments)
+            callspan.callbacks.CallbackManager.configure().on_chain_start({"name": "open"}, {})
             cycle = Cycle()
             cycle.self, cycle.stream = cycle, stream()
             next(cycle.stream)
             del cycle
             gc.collect()
-            callspan.callbacks.CallbackManager.configure().on_chain_start({"name": "open"}, {})
             open_runs = tracing.stats().open_runs
             tell([open_runs, tracing.shutdown(), tracing.stats().open_runs])
             """,
@@ -286,6 +286,8 @@ def test_a_forked_process_delivers_its_own_spans(receiving: Any, protocol: str) 
         ).told
     assert told == [0, True, 2]
     assert receiver.names == ["invoke_workflow step", "step", "invoke_workflow parent"]
+    before, inside, _ = receiver.requests
+    assert before.peer != inside.peer
     _, child, parent = receiver.spans
     assert child.parent_span_id == parent.span_id
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
+import requests
 
-from .receiver import Receiver, grpc_receiver, http_receiver, program
+from .receiver import Receiver, grpc_receiver, http_receiver, program, silent_receiver
 
 RUN = """
 tracing = configure(**arguments)
@@ -181,6 +185,49 @@ def test_http_means_no_tls_whatever_the_environment_says() -> None:
         env = {"OTEL_EXPORTER_OTLP_INSECURE": "false"}
         program(RUN, env, endpoint=receiver.endpoint, protocol="grpc")
     assert receiver.names == ["invoke_workflow step"]
+
+
+@pytest.mark.parametrize(
+    ("receiving", "protocol"), [(http_receiver, "http/protobuf"), (grpc_receiver, "grpc")]
+)
+def test_a_private_certificate_is_trusted(
+    receiving: Callable[..., AbstractContextManager[Receiver]], protocol: str, tmp_path: Path
+) -> None:
+    """Requests prefers REQUESTS_CA_BUNDLE, which companies set, to the variable for this."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    made = tmp_path / "receiver.pem"
+    subprocess.run(
+        f"{openssl} req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout receiver.pem -out ca.pem".split(),
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    made.write_bytes(made.read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    with receiving(tls=made) as receiver:
+        env = {
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem"),
+            "REQUESTS_CA_BUNDLE": requests.certs.where(),
+        }
+        program(RUN, env, endpoint=receiver.endpoint, protocol=protocol)
+    assert receiver.names == ["invoke_workflow step"]
+
+
+def test_the_environment_sets_how_long_a_request_may_take() -> None:
+    """A span that is given up makes room for others."""
+    with silent_receiver() as endpoint:
+        told = program(
+            """
+            tracing = configure(**arguments)
+            step()
+            tell([tracing.force_flush(), tracing.stats().failed])
+            """,
+            {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.1"},
+            endpoint=endpoint,
+        ).told
+    assert told == [False, 1]
 
 
 @pytest.mark.parametrize(

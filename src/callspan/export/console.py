@@ -102,6 +102,10 @@ class ConsoleSpanProcessor(SpanProcessor):
         if is_last:
             _print(node)
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Do nothing: a tree is printed at once."""
+        return True
+
     def shutdown(self) -> None:
         """Print the trees whose root has not ended."""
         with self._lock:

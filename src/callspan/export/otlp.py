@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -14,9 +14,6 @@ from opentelemetry.util.re import parse_env_headers
 
 from callspan.export.options import PROTOCOLS
 from callspan.tracing.secrets import without_secrets
-
-if TYPE_CHECKING:
-    import requests
 
 log = logging.getLogger("callspan")
 
@@ -78,11 +75,14 @@ class Target:
         from opentelemetry.exporter.otlp.proto.http import Compression
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+        from callspan.export.session import StrictSession
+
+        has_own = any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ)
         return OTLPSpanExporter(
             endpoint=self.url,
             headers=self.headers,
             compression=Compression(self.compression),
-            session=_session(),
+            session=None if has_own else StrictSession(),
         )
 
 
@@ -146,24 +146,3 @@ def _with_path(base: str) -> str:
     url = urlsplit(base)
     path = url.path.rstrip("/")
     return url._replace(path=path if path.endswith(_PATH) else path + _PATH).geturl()
-
-
-def _session() -> requests.Session | None:
-    """Return a session in which a redirect is an error: the exporter takes it for a success."""
-    if any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
-        return None  # which brings a session of its own
-    import requests
-
-    session = requests.Session()
-    session.hooks["response"] = [_refuse_redirect]
-    return session
-
-
-def _refuse_redirect(response: requests.Response, **_options: Any) -> None:
-    if 300 <= response.status_code < 400:
-        from requests.exceptions import TooManyRedirects
-
-        raise TooManyRedirects(
-            f"{response.status_code}, redirected to {response.headers.get('location')}: "
-            "give the address that answers itself"
-        )
