@@ -69,8 +69,9 @@ class LoggingHandler(BaseCallbackHandler):
 
 def main() -> None:
     """Answer the questions, run the first example, and say where the trace is."""
-    endpoint = _listening_endpoint()
-    if endpoint is None:
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
+    delivers = _listens(endpoint)
+    if not delivers:
         os.environ["OTEL_TRACES_EXPORTER"] = "none"
     tracing = callspan.configure("callspan-demo", console=True, capture_content=True)
     model = _model()
@@ -88,7 +89,10 @@ def main() -> None:
         sum_up.invoke({"number": "2"}, config={"callbacks": [LoggingHandler()]})
         trace_ids = list(_trace_ids(tracing.handler, roots.run_ids))
         delivered = tracing.force_flush()
-    _say_where(endpoint, trace_ids, delivered)
+    if delivers:
+        _say_where(endpoint, trace_ids, delivered)
+    else:
+        _say_how(endpoint)
 
 
 class _Roots(BaseCallbackHandler):
@@ -123,15 +127,6 @@ def _model() -> BaseChatModel:
     return ExtractiveChatModel()
 
 
-def _listening_endpoint() -> str | None:
-    """Return the OTLP endpoint, if something listens there."""
-    given = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get(
-        "OTEL_EXPORTER_OTLP_ENDPOINT"
-    )
-    endpoint = given or "http://localhost:4318"
-    return endpoint if _listens(endpoint) else None
-
-
 def _listens(url: str) -> bool:
     parts = urlsplit(url)
     address = (
@@ -145,13 +140,7 @@ def _listens(url: str) -> bool:
         return False
 
 
-def _say_where(endpoint: str | None, trace_ids: list[str], delivered: bool) -> None:
-    if endpoint is None:
-        print(
-            "\nNothing listens on OTLP at http://localhost:4318, so the traces stay here.\n"
-            "To look at them in Jaeger: docker compose up -d && make demo"
-        )
-        return
+def _say_where(endpoint: str, trace_ids: list[str], delivered: bool) -> None:
     if not delivered:
         print(f"\nThe traces could not be delivered to {endpoint}.", file=sys.stderr)
         return
@@ -159,6 +148,13 @@ def _say_where(endpoint: str | None, trace_ids: list[str], delivered: bool) -> N
     if _listens(JAEGER_UI):
         for trace_id in trace_ids:
             print(f"  {JAEGER_UI}/trace/{trace_id}")
+
+
+def _say_how(endpoint: str) -> None:
+    print(
+        f"\nNothing listens on OTLP at {endpoint}, so the traces stay here.\n"
+        "To look at them in Jaeger: docker compose up -d && make demo"
+    )
 
 
 if __name__ == "__main__":

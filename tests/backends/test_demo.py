@@ -1,0 +1,90 @@
+"""The demo's chain, through the project's own Collector config, back out of Jaeger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from callspan import OTelCallbackHandler
+from callspan.demo.__main__ import documentation_chain
+from callspan.demo.extractive import ExtractiveChatModel
+
+from .collector import Collector
+from .jaeger import Jaeger, Span
+
+QUESTION = "How do I find the median of some data?"
+
+
+def test_the_demos_trace_is_in_jaeger_span_for_span(collector: Collector, jaeger: Jaeger) -> None:
+    """What a user looks at in Jaeger is the run tree, with nothing lost between here and there."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource({"service.name": "callspan-demo"}))
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(f"{collector.otlp_http}/v1/traces"))
+    )
+    handler = OTelCallbackHandler(tracer_provider=provider, capture_content=True)
+
+    chain = documentation_chain(ExtractiveChatModel())
+    answer = "".join(chain.stream(QUESTION, {"callbacks": [handler]}))
+    provider.shutdown()
+
+    sent = kept.get_finished_spans()
+    (trace_id,) = {span.context.trace_id for span in sent if span.context}
+    stored = jaeger.trace(trace_id, spans=len(sent))
+
+    assert _tree(stored, None) == [
+        {
+            "invoke_workflow RunnableSequence": [
+                {
+                    "RunnableParallel<question,passages>": [
+                        {"RunnablePassthrough": []},
+                        {"_find_passages": [{"execute_tool search_docs": []}]},
+                    ]
+                },
+                {"ChatPromptTemplate": []},
+                {"chat extractive-demo": []},
+                {"StrOutputParser": []},
+            ]
+        }
+    ]
+    by_id = {span.span_id: span for span in stored}
+    for span in sent:
+        _assert_same(span, by_id)
+    model = next(span for span in stored if span.name == "chat extractive-demo")
+    (said,) = json.loads(model.attributes["gen_ai.output.messages"])
+    assert said["parts"][0]["content"] == answer
+    assert model.attributes["gen_ai.usage.output_tokens"] == len(answer.split())
+    assert [event.name for event in model.events] == ["first_token"]
+
+
+def _tree(spans: Sequence[Span], parent_id: str | None) -> list[dict[str, object]]:
+    """Name and children of each span, in an order that does not hang on which started first."""
+    level = [span for span in spans if span.parent_id == parent_id]
+    order = ["RunnablePa", "ChatPrompt", "chat", "StrOutput"]
+    level.sort(
+        key=lambda span: next((i for i, o in enumerate(order) if span.name.startswith(o)), 9)
+    )
+    level.sort(key=lambda span: span.name == "_find_passages")
+    return [{span.name: _tree(spans, span.span_id)} for span in level]
+
+
+def _assert_same(span: ReadableSpan, stored: dict[str, Span]) -> None:
+    assert span.context is not None
+    found = stored[f"{span.context.span_id:016x}"]
+    assert found.name == span.name
+    assert found.parent_id == (None if span.parent is None else f"{span.parent.span_id:016x}")
+    assert found.kind is span.kind
+    assert found.status is span.status.status_code
+    assert dict(found.attributes) == {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in (span.attributes or {}).items()
+    }
+    assert (found.start_ns, found.end_ns) == (span.start_time, span.end_time)
+    assert [event.name for event in found.events] == [event.name for event in span.events]
