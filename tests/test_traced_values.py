@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callspan import ConfigurationError, traced, use_config
-from support import SpanLog
+from support import SpanLog, current
 
 KINDS = ["chain", "agent", "tool", "retriever", "llm"]
 
@@ -123,6 +123,30 @@ def test_nested_200_deep(call: Any, spans: SpanLog) -> None:
     assert len(tree) == 200
     assert [len(line) - len(line.lstrip()) for line in tree] == [2 * n for n in range(200)]
     assert set(spans.outcomes().values()) == {"ok"}
+
+
+class Callable:
+    async def __call__(self, x: int) -> str:
+        return f"{current()} {x}"
+
+
+class CallableStream:
+    def __call__(self, x: int) -> Iterator[str]:
+        yield f"{current()} {x}"
+
+
+def test_objects_that_can_be_called(spans: SpanLog) -> None:
+    """The run of such an object covers its work, not the making of a coroutine."""
+    assert asyncio.run(traced(Callable())(1)) == "Callable 1"
+    assert list(traced(CallableStream())(1)) == ["CallableStream 1"]
+    assert spans.outcomes() == {"Callable": "ok", "CallableStream": "ok"}
+
+
+def test_builtins_without_a_signature(handler: Any) -> None:
+    """Functions written in C do not always tell the names of their arguments."""
+    with use_config(callbacks=[handler]):
+        assert traced(min)(2, 1) == 1
+    assert handler.events[0][1][1] == {"args": (2, 1)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

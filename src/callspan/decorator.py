@@ -7,6 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
+from callspan.callbacks.activate import aclose
 from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
@@ -175,6 +176,9 @@ def _wrapped(fn: Any, start: _Start) -> Any:
                 try:
                     argument = yield chunk
                     resume = chunks.asend
+                except GeneratorExit:
+                    await aclose(chunks)
+                    raise
                 except BaseException as error:  # it is the function's to answer
                     resume, argument = chunks.athrow, error
 

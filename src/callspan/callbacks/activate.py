@@ -99,7 +99,7 @@ def step(
             try:
                 sent = yield chunk
             except BaseException as error:  # it is the source's to answer
-                resume, arguments = _thrower(source), (error,)
+                resume, arguments = _thrower(source, error), (error,)
             else:
                 if sent is None:
                     resume, arguments = source.__next__, ()
@@ -138,7 +138,7 @@ async def astep(
             try:
                 sent = yield chunk
             except BaseException as error:
-                resume, arguments = _athrower(source), (error,)
+                resume, arguments = _athrower(source, error), (error,)
             else:
                 if sent is None:
                     resume, arguments = source.__anext__, ()
@@ -152,9 +152,19 @@ async def astep(
         await end(None)
 
 
-def _thrower(source: Any) -> Callable[[BaseException], Any]:
-    """How to hand an exception to `source`; an iterator that takes none is closed instead."""
-    if isinstance(source, Generator) or hasattr(source, "throw"):
+async def aclose(source: AsyncIterator[Any]) -> None:
+    """Close an async generator, or an iterator that can be.
+
+    Not one that somebody is closing already: an event loop that shuts down closes the generators
+    that are left one by one, the inner ones too.
+    """
+    if hasattr(source, "aclose") and not getattr(source, "ag_running", False):
+        await source.aclose()
+
+
+def _thrower(source: Any, error: BaseException) -> Callable[[BaseException], Any]:
+    """How to hand an exception to `source`: as `yield from` does, which closes it to end it."""
+    if hasattr(source, "throw") and not isinstance(error, GeneratorExit):
         return source.throw  # type: ignore[no-any-return]
 
     def close_and_raise(error: BaseException) -> Any:
@@ -164,13 +174,12 @@ def _thrower(source: Any) -> Callable[[BaseException], Any]:
     return close_and_raise
 
 
-def _athrower(source: Any) -> Callable[[BaseException], Any]:
-    if isinstance(source, AsyncGenerator) or hasattr(source, "athrow"):
+def _athrower(source: Any, error: BaseException) -> Callable[[BaseException], Any]:
+    if hasattr(source, "athrow") and not isinstance(error, GeneratorExit):
         return source.athrow  # type: ignore[no-any-return]
 
     async def close_and_raise(error: BaseException) -> Any:
-        if hasattr(source, "aclose"):
-            await source.aclose()
+        await aclose(source)
         raise error
 
     return close_and_raise
