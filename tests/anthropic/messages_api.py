@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -179,10 +179,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_events(self, reply: Reply, events: list[dict[str, Any]]) -> None:
         self._send_head(200, "text/event-stream", "Transfer-Encoding", "chunked")
-        for event in events[: reply.until]:
-            self._send_chunk(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        with suppress(ConnectionError):  # the client may close its end at any time
+            for event in events[: reply.until]:
+                sent = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+                self._send_chunk(sent.encode())
+            if reply.then == "wait":
+                self.connection.recv(1)  # returns once the client has closed its end
         if reply.then == "wait":
-            self.connection.recv(1)  # returns once the client has closed its end
             self.server.released.set()
         if reply.then == "end":
             self._send_chunk(b"")

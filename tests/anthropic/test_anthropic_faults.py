@@ -109,9 +109,28 @@ async def test_an_error_within_a_stream(
     assert outcomes(spans) == ["error"]
 
 
+@pytest.fixture
+def responses(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The streams that the SDK has opened: kept, so that no garbage collection closes them."""
+    opened: list[Any] = []
+    post, apost = anthropic.Anthropic.post, anthropic.AsyncAnthropic.post
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        opened.append(post(*args, **kwargs))
+        return opened[-1]
+
+    async def akeep(*args: Any, **kwargs: Any) -> Any:
+        opened.append(await apost(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(anthropic.Anthropic, "post", keep)
+    monkeypatch.setattr(anthropic.AsyncAnthropic, "post", akeep)
+    return opened
+
+
 @pytest.mark.parametrize("taken", [1, 2])
 def test_an_abandoned_stream(
-    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, taken: int
+    api: MessagesAPI, model: ChatAnthropic, responses: list[Any], spans: SpanLog, taken: int
 ) -> None:
     """An open response holds a connection, and is paid for as long as it goes on."""
     api.replies = [Reply(until=5, then="wait")]
@@ -120,13 +139,14 @@ def test_an_abandoned_stream(
         next(stream)
     assert not api.released.is_set()
     stream.close()
+    assert responses[0].response.is_closed
     assert api.released.wait(10)
     assert outcomes(spans) == ["abandoned"]
 
 
 @pytest.mark.parametrize("taken", [1, 2])
 async def test_an_abandoned_async_stream(
-    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, taken: int
+    api: MessagesAPI, model: ChatAnthropic, responses: list[Any], spans: SpanLog, taken: int
 ) -> None:
     """As with a sync stream, in the event loop."""
     api.replies = [Reply(until=5, then="wait")]
@@ -135,6 +155,7 @@ async def test_an_abandoned_async_stream(
         await anext(stream)
     assert not api.released.is_set()
     await stream.aclose()
+    assert responses[0].response.is_closed
     assert await asyncio.to_thread(api.released.wait, 10)
     assert outcomes(spans) == ["abandoned"]
 
@@ -176,6 +197,18 @@ def test_one_model_in_several_event_loops(api: MessagesAPI, model: ChatAnthropic
     answers = [asyncio.run(twice()) for _ in range(3)]
     assert answers == [["1 + 2 = 3"] * 2] * 3
     assert api.connections == 3
+
+
+def test_one_model_in_event_loops_side_by_side(api: MessagesAPI, model: ChatAnthropic) -> None:
+    """A server with a loop a thread uses one model in all of them, with their own connections."""
+    api.keep_alive = True
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for loop in loops * 2:
+        assert loop.run_until_complete(model.ainvoke("Hello")).text == "1 + 2 = 3"
+    for loop in loops:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    assert api.connections == 2
 
 
 async def test_no_key(
