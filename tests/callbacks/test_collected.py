@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from callspan import OTelCallbackHandler, traced, use_config
 from callspan.callbacks import BaseCallbackHandler, CallbackManager
-from callspan.callbacks.collector import any_waiting, send_waiting
+from callspan.callbacks.collector import send_waiting, waiting
 from support import SpanLog, label, recording
 
 
@@ -38,7 +38,7 @@ def _collects_when_told() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-    assert not any_waiting()
+    assert not waiting
 
 
 def test_the_end_waits_for_the_next_event(spans: SpanLog, handler: Any) -> None:

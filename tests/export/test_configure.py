@@ -10,7 +10,7 @@ from opentelemetry.trace import get_tracer_provider
 
 from callspan.errors import ConfigurationError
 from callspan.export import configure
-from callspan.tracing.handler import implicit
+from callspan.tracing.implicit import implicit
 
 from .receiver import closed_endpoint, http_receiver, program
 

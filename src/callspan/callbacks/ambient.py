@@ -6,7 +6,7 @@ propagates the handlers, tags and metadata that were passed at run time, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -60,18 +60,15 @@ def with_scope(scope: Scope, context: Context) -> Context:
     return Context({**context, _SCOPE_KEY: scope})
 
 
-ImplicitHandler = Callable[[], Any]
-_implicit: list[ImplicitHandler] = []
+FindImplicit = Callable[[Sequence[Any]], Any]
+implicit_handlers: Final[list[FindImplicit]] = []
+"""Each gives a handler that hears every run, whoever starts it; None if it is among those given,
+or there is no such handler just now."""
 
 
-def register_implicit_handler(find: ImplicitHandler) -> None:
-    """Have every run hear the handler that `find` returns; None for no handler just now."""
-    _implicit.append(find)
-
-
-def implicit_handlers() -> list[Any]:
-    """Return the handlers that hear every run, whoever starts it."""
-    return [handler for find in _implicit if (handler := find()) is not None]
+def register_implicit_handler(find: FindImplicit) -> None:
+    """Have every run hear the handler that `find` returns."""
+    implicit_handlers.append(find)
 
 
 def check_labels(tags: Any, metadata: Any) -> None:

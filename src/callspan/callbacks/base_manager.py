@@ -122,13 +122,6 @@ class BaseCallbackManager(CallbackManagerMixin):
             k: v for k, v in self.inheritable_metadata.items() if k not in keys
         }
 
-    def passes_on(self, handler: object) -> bool:
-        """Whether descendants hear `handler`."""
-        for one in self.inheritable_handlers:
-            if one is handler:
-                return True
-        return False
-
     def _copied(self, cls: type[M]) -> M:
         """A manager of this class with the same settings, in lists of its own."""
         copy = cls.__new__(cls)

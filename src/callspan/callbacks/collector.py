@@ -18,7 +18,8 @@ from typing import Any
 log = logging.getLogger("callspan")
 
 _collecting: set[int] = set()
-_waiting: deque[Callable[[], object]] = deque()
+waiting: deque[Callable[[], object]] = deque()
+"""The ends that wait; empty nearly always, and asked at every event."""
 
 
 def _watch(phase: str, _info: dict[str, Any]) -> None:
@@ -26,7 +27,7 @@ def _watch(phase: str, _info: dict[str, Any]) -> None:
 
 
 gc.callbacks.append(_watch)
-os.register_at_fork(after_in_child=_waiting.clear)
+os.register_at_fork(after_in_child=waiting.clear)
 
 
 def is_collecting() -> bool:
@@ -36,22 +37,17 @@ def is_collecting() -> bool:
 
 def put_off(send: Callable[[], object]) -> None:
     """Have `send` called by the next `send_waiting`."""
-    _waiting.append(send)
+    waiting.append(send)
 
 
 def send_waiting() -> None:
     """Send every end that was put off; callers keep this out of the collector."""
-    while _waiting and not is_collecting():
+    while waiting and not is_collecting():
         try:
-            send = _waiting.popleft()
+            send = waiting.popleft()
         except IndexError:  # another thread was faster
             return
         try:
             send()
         except Exception as error:  # the code it belongs to is long gone
             log.warning("Error in a callback that was put off: %r", error)
-
-
-def any_waiting() -> bool:
-    """Whether an end waits."""
-    return bool(_waiting)

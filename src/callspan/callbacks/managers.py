@@ -116,7 +116,11 @@ class _Manager(BaseCallbackManager):
         Where there is nothing to add, a child's manager is returned as it was given.
         """
         manager = cls._starting_point(callbacks)
-        implicit = [h for h in implicit_handlers() if not manager.passes_on(h)]
+        implicit = None
+        for find in implicit_handlers:
+            handler = find(manager.inheritable_handlers)
+            if handler is not None:
+                implicit = [*(implicit or ()), handler]
         if manager is callbacks and (
             local_callbacks
             or verbose
@@ -168,13 +172,10 @@ class _Manager(BaseCallbackManager):
                 manager._join(check_handlers(callbacks), inherit=True)
             return manager
         parent = callbacks._parent
-        if parent is not None and around is parent.scope() and type(callbacks) is cls:
+        is_child = parent is not None and around is parent.scope()
+        if is_child and type(callbacks) is cls:
             return callbacks
-        if (
-            around is None
-            or callbacks.parent_run_id not in (None, around.run_id)
-            or (parent is not None and parent.scope() is around)
-        ):
+        if is_child or around is None or callbacks.parent_run_id not in (None, around.run_id):
             return callbacks._copied(cls)
         return cls._of_scope(around).merge(callbacks)
 

@@ -88,7 +88,7 @@ class Run:
             around = scope_of(current)
             if around is None or not _same(around.run_id, parent_run_id):
                 self.parent_context = parent.context()
-        if collector.any_waiting():
+        if collector.waiting:
             collector.send_waiting()
 
     def scope(self) -> Scope:
@@ -145,6 +145,6 @@ class Run:
             if heard is not None:
                 collector.put_off(partial(tell, heard, (argument,), self.told(extra)))
             return None
-        if collector.any_waiting():
+        if collector.waiting:
             collector.send_waiting()
         return heard

@@ -12,7 +12,9 @@ from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 from callspan.callbacks.collector import send_waiting
 from callspan.export.bounded import BoundedCalls
 from callspan.export.fork import after_fork
-from callspan.tracing.handler import OTelCallbackHandler, end_open_runs, implicit
+from callspan.tracing.ending import end_open_runs
+from callspan.tracing.handler import OTelCallbackHandler
+from callspan.tracing.implicit import implicit
 from callspan.tracing.registry import registry_of
 
 if TYPE_CHECKING:

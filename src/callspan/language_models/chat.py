@@ -228,12 +228,13 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
 
     def _start(self, manager: Any, ask: _Ask) -> Any:
         """Start the run; return its manager in a list, or what gives that when awaited."""
+        told = self._serialized
         own = {**(self.metadata or {}), **self._get_ls_params(**ask.kwargs)}
         return self._configured(manager, ask.config, own).on_chat_model_start(
-            self._serialized,
+            told,
             [ask.messages],
             ask.config.get("run_id"),
-            name=ask.config.get("run_name") or self.get_name(),
+            name=ask.config.get("run_name") or told["name"],
             invocation_params={**self._identifying_params, "_type": self._llm_type, **ask.kwargs},
             options={"stop": ask.kwargs["stop"]},
             batch_size=ask.batch_size,

@@ -67,11 +67,12 @@ class Block(Runnable[Input, Output]):
         settings = manager.for_run(
             config.get("callbacks"), tags=config.get("tags"), metadata=config.get("metadata")
         )
+        told = self._serialized
         return settings.on_chain_start(
-            self._serialized,
+            told,
             given,
             config.get("run_id"),
-            name=config.get("run_name") or self.get_name(),
+            name=config.get("run_name") or told["name"],
             run_type=self.run_type,
         )
 

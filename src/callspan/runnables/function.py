@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any, overload
@@ -74,13 +74,9 @@ class RunnableLambda(StreamingBlock[Input, Output]):
     @overload
     def __init__(
         self,
-        func: Callable[..., AsyncIterator[Output]],
-        afunc: None = None,
+        func: Callable[..., Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]],
+        afunc: Callable[..., Any] | None = None,
         name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self, func: Callable[..., Awaitable[Output]], afunc: None = None, name: str | None = None
     ) -> None: ...
     @overload
     def __init__(

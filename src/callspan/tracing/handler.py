@@ -13,24 +13,21 @@ from opentelemetry.trace import (
     ProxyTracerProvider,
     Span,
     SpanContext,
-    Status,
-    StatusCode,
     TracerProvider,
     get_tracer_provider,
 )
 
-from callspan.callbacks.ambient import register_implicit_handler
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.callbacks.listeners import Listeners
 from callspan.errors import ConfigurationError
-from callspan.tracing.attributes import RunStart, labels, names, of_input, of_output
+from callspan.tracing.attributes import RunStart, labels, names, of_input
 from callspan.tracing.content import ContentGate
-from callspan.tracing.outcome import Outcome, error_type, outcome_of, record_error
+from callspan.tracing.ending import cancel_lost_children, finish
+from callspan.tracing.outcome import error_type, outcome_of
 from callspan.tracing.registry import Record, Registry, all_registries, registry_of
 from callspan.tracing.suppress import is_suppressed
 
 _CONVENTIONS: Final = frozenset({"gen_ai", "openinference"})
-_UNFINISHED: Final = Status(StatusCode.ERROR, "the run never ended")
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -109,6 +106,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
             if found is not None:
                 return found
         return None
+
+    def has_provider(self) -> bool:
+        """Whether there is a provider to make spans: the global one may not be set up."""
+        return self._registry() is not None
 
     # What callspan's own managers ask of a handler, beyond the events.
 
@@ -341,8 +342,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
         if self.gate.captures and record.span.is_recording():
             record.span.set_attributes(of_input(start, self.gate, openinference=self.openinference))
         start.inputs = None
-        for oldest in registry.over(self._max_open_runs):
-            _finish(oldest, "unfinished")
+        if registry.open_runs > self._max_open_runs:
+            for oldest in registry.over(self._max_open_runs):
+                finish(oldest, "unfinished")
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
         registry = self._registry()
@@ -356,8 +358,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             return
         outcome = outcome_of(error)
         if outcome == "cancelled":
-            _cancel_lost_children(registry, run_id)
-        _finish(record, outcome, result, error)
+            cancel_lost_children(registry, run_id)
+        finish(record, outcome, result, error)
 
     def _event(
         self, run_id: UUID, name: str, data: Any, attributes: dict[str, Any] | None = None
@@ -368,54 +370,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         attributes = dict(attributes or {})
         gate = record.handler.gate
         if gate.captures and data is not None:
-            attributes["callspan.event.data"] = gate.json("callspan.event.data", data)
+            shown = gate.json("callspan.event.data", data)
+            if shown is not None:
+                attributes["callspan.event.data"] = shown
         record.span.add_event(name, attributes)
-
-
-def end_open_runs(provider: TracerProvider) -> None:
-    """End every run that is still open in `provider` as unfinished; for its shutdown."""
-    for record in registry_of(provider).over(0):
-        _finish(record, "unfinished")
-
-
-def _cancel_lost_children(registry: Registry, run_id: UUID) -> None:
-    for child in registry.lost_children(run_id):
-        if registry.close(child.start.run_id) is child:
-            _cancel_lost_children(registry, child.start.run_id)
-            _finish(child, "cancelled")
-
-
-def _finish(
-    record: Record, outcome: Outcome, result: Any = None, error: BaseException | None = None
-) -> None:
-    """End a span that was taken out of its registry."""
-    span, handler = record.span, record.handler
-    if span.is_recording():
-        attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
-        if result is not None:
-            attributes.update(
-                of_output(record.start, result, handler.gate, openinference=handler.openinference)
-            )
-        span.set_attributes(attributes)
-        if outcome == "error" and error is not None:
-            record_error(span, error, handler.gate)
-        elif outcome == "unfinished":
-            span.set_status(_UNFINISHED)
-    span.end()
-
-
-class _Implicit:
-    """The handler that hears every run of the program, as long as there is an SDK to export to."""
-
-    def __init__(self) -> None:
-        self.handler = OTelCallbackHandler()
-        self.handler.implicit = True
-
-    def find(self) -> OTelCallbackHandler | None:
-        if self.handler._registry() is None or is_suppressed(get_current()):
-            return None
-        return self.handler
-
-
-implicit: Final = _Implicit()
-register_implicit_handler(implicit.find)

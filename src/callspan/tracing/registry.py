@@ -16,7 +16,6 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     TracerProvider,
-    get_current_span,
     get_tracer_provider,
     set_span_in_context,
 )
@@ -76,6 +75,11 @@ class Registry:
     def is_global(self) -> bool:
         """Whether this is the provider of the application as a whole."""
         return self._provider() is get_tracer_provider()
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs are open."""
+        return len(self._open)
 
     def open(
         self,
@@ -175,7 +179,7 @@ class Registry:
                 found = self.span_context(parent_run_id)
                 if found is not None:
                     return set_span_in_context(NonRecordingSpan(found), context)
-        current = get_current_span(context)
+        current: Span = context.get(_SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
         around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
         if self._is_ours(current, around):
             return context

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from opentelemetry.baggage import get_all
+from opentelemetry.baggage import get_all, set_baggage
 from opentelemetry.context import Context
 
 from callspan.tracing.attributes import names
 from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.content import ContentGate
 
+(_BAGGAGE_KEY,) = set_baggage("key", "value", Context())
 METADATA_KEYS: Final = 32
 """The most keys of a run's metadata that have an attribute of their own."""
 _STEPS: Final = ("seq:step:", "map:key:", "graph:step:", "retry:attempt:")
@@ -39,7 +40,7 @@ def of_identity(start: RunStart, context: Context) -> Attributes:
 
 def has_identity(start: RunStart, context: Context) -> bool:
     """Tell whether `of_identity` has something to look for; at less than it takes to look."""
-    return bool(get_all(context)) or not _IDENTITY.keys().isdisjoint(start.metadata)
+    return _BAGGAGE_KEY in context or not _IDENTITY.keys().isdisjoint(start.metadata)
 
 
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:

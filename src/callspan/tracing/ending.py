@@ -1,0 +1,47 @@
+"""How the span of a run that was taken out of its registry ends."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from opentelemetry.trace import Status, StatusCode, TracerProvider
+
+from callspan.tracing.attributes import of_output
+from callspan.tracing.outcome import Outcome, record_error
+from callspan.tracing.registry import Record, Registry, registry_of
+
+_UNFINISHED: Final = Status(StatusCode.ERROR, "the run never ended")
+
+
+def finish(
+    record: Record, outcome: Outcome, result: Any = None, error: BaseException | None = None
+) -> None:
+    """End a run's span with its outcome, and what it returned or raised."""
+    span, handler = record.span, record.handler
+    if span.is_recording():
+        attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
+        if result is not None:
+            attributes.update(
+                of_output(record.start, result, handler.gate, openinference=handler.openinference)
+            )
+        span.set_attributes(attributes)
+        if outcome == "error" and error is not None:
+            record_error(span, error, handler.gate)
+        elif outcome == "unfinished":
+            span.set_status(_UNFINISHED)
+    span.end()
+
+
+def cancel_lost_children(registry: Registry, run_id: UUID) -> None:
+    """End the models, retrievers and tools still open under a run that was cancelled."""
+    for child in registry.lost_children(run_id):
+        if registry.close(child.start.run_id) is child:
+            cancel_lost_children(registry, child.start.run_id)
+            finish(child, "cancelled")
+
+
+def end_open_runs(provider: TracerProvider) -> None:
+    """End every run that is still open in `provider` as unfinished; for its shutdown."""
+    for record in registry_of(provider).over(0):
+        finish(record, "unfinished")
