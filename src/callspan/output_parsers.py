@@ -9,6 +9,8 @@ from callspan.errors import InputError
 from callspan.messages import BaseMessage
 from callspan.runnables.block import Frame, StreamingBlock
 
+__all__ = ["StrOutputParser"]
+
 
 class StrOutputParser(StreamingBlock[BaseMessage | str, str]):
     """The text of a message. Streams chunk by chunk."""

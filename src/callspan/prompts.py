@@ -13,6 +13,8 @@ from callspan.errors import InputError, MissingVariableError
 from callspan.messages import BaseMessage, ChatPromptValue, PromptValue, convert_to_messages
 from callspan.runnables.block import Block, Frame
 
+__all__ = ["ChatPromptTemplate", "MessageLike", "MessagesPlaceholder"]
+
 Values: TypeAlias = Mapping[str, Any]
 
 

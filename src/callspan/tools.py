@@ -21,6 +21,8 @@ from callspan.runnables.block import serialized
 from callspan.runnables.component import Component
 from callspan.runnables.config import RunnableConfig, checked, config_for_function
 
+__all__ = ["BaseTool", "StructuredTool", "ToolInput", "tool"]
+
 ToolInput: TypeAlias = str | dict[str, Any] | ToolCall
 """What a tool takes: arguments by name, the only argument as text, or a model's tool call."""
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from contextlib import aclosing
 from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -136,7 +136,7 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[AIMessageChunk]:
+    ) -> Generator[AIMessageChunk, None, None]:
         """Yield the model's answer as it comes; whole, if the model does not stream."""
         return drained(self._streamed(SYNC, input, config, kwargs))
 
@@ -338,8 +338,7 @@ async def _to_the_end(pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChu
 
 
 def _as_llm_result(result: ChatResult) -> LLMResult:
-    # Built without validation: its parts are valid, and it is built on every call.
-    return LLMResult.model_construct(generations=[result.generations], llm_output=result.llm_output)  # type: ignore[list-item]
+    return LLMResult(generations=[result.generations], llm_output=result.llm_output)
 
 
 def _so_far(chunks: list[ChatGenerationChunk]) -> LLMResult:

@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
@@ -58,7 +66,7 @@ class Runnable(ABC, Generic[Input, Output]):
 
     def stream(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    ) -> Generator[Output, None, None]:
         """Yield the output for one input as it comes; all at once, if the block cannot do better.
 
         Close the iterator if it is abandoned, or the run ends only when it is garbage.
@@ -73,7 +81,7 @@ class Runnable(ABC, Generic[Input, Output]):
 
     def transform(
         self, input: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    ) -> Generator[Output, None, None]:
         """Yield the output for an input that comes in chunks.
 
         A block that cannot work on chunks waits for the last one, and takes their sum.
@@ -137,7 +145,7 @@ class Runnable(ABC, Generic[Input, Output]):
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
-    ) -> Iterator[tuple[int, Output]]:
+    ) -> Generator[tuple[int, Output], None, None]:
         """Yield `(position, output)` for several inputs as they complete; else as `batch`."""
         calls, limit = self._calls(SYNC, inputs, config, kwargs)
         return drained(as_completed(SYNC, calls, limit, return_exceptions))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
 from callspan.runnables.base import Input, Output, Runnable
@@ -56,7 +56,7 @@ class RunnableBinding(Runnable[Input, Output]):
 
     def stream(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    ) -> Generator[Output, None, None]:
         """Yield the output for one input as it comes."""
         return self.bound.stream(input, self._with(config), **{**self.kwargs, **kwargs})
 
@@ -68,7 +68,7 @@ class RunnableBinding(Runnable[Input, Output]):
 
     def transform(
         self, input: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    ) -> Generator[Output, None, None]:
         """Yield the output for an input that comes in chunks."""
         return self.bound.transform(input, self._with(config), **{**self.kwargs, **kwargs})
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
@@ -96,7 +96,7 @@ class StreamingBlock(Block[Input, Output]):
 
     def stream(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    ) -> Generator[Output, None, None]:
         """Yield the output for one input as it comes."""
         return drained(self._transformed(SYNC, iter((input,)), config, kwargs))
 

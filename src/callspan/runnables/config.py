@@ -9,6 +9,7 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
+from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.base_manager import BaseCallbackManager
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.run_managers import BaseRunManager
@@ -58,10 +59,8 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
             f"config takes a dict such as {{'callbacks': [handler]}}, not {type(config).__name__}"
         )
     tags, metadata = config.get("tags"), config.get("metadata")
-    if tags and not (isinstance(tags, list | tuple) and all(isinstance(t, str) for t in tags)):
-        raise ConfigurationError(f"config['tags'] takes a list of strings, not {tags!r}")
-    if metadata and not isinstance(metadata, dict):
-        raise ConfigurationError(f"config['metadata'] takes a dict, not {type(metadata).__name__}")
+    if tags is not None or metadata is not None:
+        check_labels(tags, metadata)
     return cast("RunnableConfig", config)
 
 
