@@ -44,7 +44,7 @@ from callspan.callbacks.stdout import StdOutCallbackHandler
 if TYPE_CHECKING:
     from callspan.messages import BaseMessage
 
-Callbacks = list[BaseCallbackHandler] | BaseCallbackManager | None
+Callbacks = Sequence[BaseCallbackHandler] | BaseCallbackManager | None
 """What `callbacks` takes: handlers, a manager whose settings are used, or None."""
 
 R = TypeVar("R", bound=RunManager)

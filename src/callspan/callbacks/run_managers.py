@@ -7,7 +7,7 @@ The methods are one line each. What they do is in two places: `RunManager` sends
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -166,7 +166,7 @@ class BaseRunManager(RunManagerMixin):
         """
         return Activation(self, self._run.context)
 
-    def step(self, source: Iterator[T], *, keep: Keep | None = None) -> Iterator[T]:
+    def step(self, source: Iterator[T], *, keep: Keep | None = None) -> Generator[T, Any, Any]:
         """Pull from a generator with the run current in each step, and not between the steps.
 
         `send`, `throw`, `close` and the return value work as they would without it. It does not

@@ -1,6 +1,6 @@
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 """A block with arguments and a config of its own."""
 
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator

@@ -1,6 +1,6 @@
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 """What blocks share whose calls are chain runs, and whose logic is written once."""
 
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from abc import abstractmethod
