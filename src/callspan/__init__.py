@@ -10,10 +10,12 @@ from callspan.callbacks.groups import atrace_as_chain_group, trace_as_chain_grou
 from callspan.callbacks.threads import ContextThreadPoolExecutor
 from callspan.decorator import traced
 from callspan.errors import (
+    AsyncOnlyError,
     CallbackError,
     CallspanError,
     ConfigurationError,
     InputError,
+    MergeError,
     MissingDependencyError,
     MissingVariableError,
     ToolInputError,
@@ -22,11 +24,13 @@ from callspan.export import Tracing, configure
 from callspan.tracing import OTelCallbackHandler, suppress_tracing
 
 __all__ = [
+    "AsyncOnlyError",
     "CallbackError",
     "CallspanError",
     "ConfigurationError",
     "ContextThreadPoolExecutor",
     "InputError",
+    "MergeError",
     "MissingDependencyError",
     "MissingVariableError",
     "OTelCallbackHandler",

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from callspan._model import DataModel
 
+__all__ = ["Document"]
+
 
 class Document(DataModel):
     """A piece of text and what is known about it.

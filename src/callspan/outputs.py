@@ -13,6 +13,19 @@ from callspan._model import DataModel
 from callspan.messages import BaseMessage, BaseMessageChunk
 from callspan.messages.merge import merge_dicts
 
+__all__ = [
+    "AgentAction",
+    "AgentFinish",
+    "ChatGeneration",
+    "ChatGenerationChunk",
+    "ChatResult",
+    "Generation",
+    "GenerationChunk",
+    "LLMResult",
+    "RunInfo",
+    "merge_chat_generation_chunks",
+]
+
 
 class Generation(DataModel):
     """One answer of a text model.
