@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,29 +20,44 @@ def finish(
 ) -> None:
     """End a run's span with its outcome, and what it returned or raised."""
     span, handler = record.span, record.handler
-    if span.is_recording():
-        attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
-        if result is not None:
-            attributes.update(
-                of_output(record.start, result, handler.gate, openinference=handler.openinference)
-            )
-        span.set_attributes(attributes)
-        if outcome == "error" and error is not None:
-            record_error(span, error, handler.gate)
-        elif outcome == "unfinished":
-            span.set_status(_UNFINISHED)
-    span.end()
+    try:
+        if span.is_recording():
+            attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
+            if result is not None:
+                attributes.update(
+                    of_output(
+                        record.start, result, handler.gate, openinference=handler.openinference
+                    )
+                )
+            span.set_attributes(attributes)
+            if outcome == "error" and error is not None:
+                record_error(span, error, handler.gate)
+            elif outcome == "unfinished":
+                span.set_status(_UNFINISHED)
+    finally:
+        span.end()
 
 
-def cancel_lost_children(registry: Registry, run_id: UUID) -> None:
-    """End the models, retrievers and tools still open under a run that was cancelled."""
+def finish_all(records: Iterable[Record], outcome: Outcome) -> None:
+    """End several spans; a span processor that raises for one does not keep the others open."""
+    failure: Exception | None = None
+    for record in records:
+        try:
+            finish(record, outcome)
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+def lost_below(registry: Registry, run_id: UUID) -> Iterator[Record]:
+    """Take out the models, retrievers and tools still open under a run that was cancelled."""
     for child in registry.lost_children(run_id):
         if registry.close(child.start.run_id) is child:
-            cancel_lost_children(registry, child.start.run_id)
-            finish(child, "cancelled")
+            yield from lost_below(registry, child.start.run_id)
+            yield child
 
 
 def end_open_runs(provider: TracerProvider) -> None:
     """End every run that is still open in `provider` as unfinished; for its shutdown."""
-    for record in registry_of(provider).over(0):
-        finish(record, "unfinished")
+    finish_all(registry_of(provider).over(0), "unfinished")

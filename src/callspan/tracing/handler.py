@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
@@ -22,12 +23,14 @@ from callspan.callbacks.listeners import Listeners
 from callspan.errors import ConfigurationError
 from callspan.tracing.attributes import RunStart, labels, names, of_input
 from callspan.tracing.content import ContentGate
-from callspan.tracing.ending import cancel_lost_children, finish
+from callspan.tracing.ending import finish, finish_all, lost_below
 from callspan.tracing.outcome import error_type, outcome_of
 from callspan.tracing.registry import Record, Registry, all_registries, registry_of
 from callspan.tracing.suppress import is_suppressed
 
-_CONVENTIONS: Final = frozenset({"gen_ai", "openinference"})
+log = logging.getLogger("callspan")
+
+_CONVENTIONS: Final = ("gen_ai", "openinference")
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -66,11 +69,14 @@ class OTelCallbackHandler(BaseCallbackHandler):
         capture_error_text: bool | None = None,
         redact: Callable[[str, Any], Any] | None = None,
         content_limit: int = 65536,
-        conventions: Sequence[str] = ("gen_ai",),
+        conventions: Collection[str] = ("gen_ai",),
         max_open_runs: int = 10_000,
     ) -> None:
-        unknown = set(conventions) - _CONVENTIONS
-        if isinstance(conventions, str) or unknown:
+        if (
+            isinstance(conventions, str)
+            or not isinstance(conventions, Collection)
+            or not all(one in _CONVENTIONS for one in conventions)
+        ):
             raise ConfigurationError(
                 f'conventions takes a sequence of "gen_ai" and "openinference", not {conventions!r}'
             )
@@ -78,13 +84,14 @@ class OTelCallbackHandler(BaseCallbackHandler):
             raise ConfigurationError(f"max_open_runs takes a whole number, not {max_open_runs!r}")
         if max_open_runs < 1:
             raise ConfigurationError(f"max_open_runs must be at least 1, not {max_open_runs}")
-        if tracer_provider is not None and not hasattr(tracer_provider, "get_tracer"):
+        if tracer_provider is not None and (
+            isinstance(tracer_provider, type) or not hasattr(tracer_provider, "get_tracer")
+        ):
             raise ConfigurationError(
-                "tracer_provider takes an OpenTelemetry TracerProvider, "
-                f"not {type(tracer_provider).__name__}"
+                f"tracer_provider takes an OpenTelemetry TracerProvider, not {tracer_provider!r}"
             )
         self._provider = tracer_provider
-        self._known: tuple[TracerProvider, Registry] | None = None
+        self._known: tuple[TracerProvider, Registry | None] | None = None
         self._max_open_runs = max_open_runs
         self.openinference = "openinference" in conventions
         self.gate = ContentGate(
@@ -101,11 +108,12 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def get_span_context(self, run_id: UUID) -> SpanContext | None:
         """Return the span context of a run that is open, or was among the last 1,000 to end."""
-        for registry in self._candidates():
-            found = registry.span_context(run_id)
-            if found is not None:
-                return found
-        return None
+        registry = self._registry()
+        found = None if registry is None else registry.span_context(run_id)
+        if found is None:
+            record = self._record(run_id)
+            found = None if record is None else record.span.get_span_context()
+        return found
 
     def has_provider(self) -> bool:
         """Whether there is a provider to make spans: the global one may not be set up."""
@@ -286,24 +294,29 @@ class OTelCallbackHandler(BaseCallbackHandler):
             provider = get_tracer_provider()
         if isinstance(provider, ProxyTracerProvider | NoOpTracerProvider):
             return None
-        registry = registry_of(provider)
+        registry: Registry | None = None
+        try:
+            registry = registry_of(provider)
+        except Exception as error:
+            log.warning("There will be no spans: %s gives no tracer: %r", provider, error)
         self._known = (provider, registry)
         return registry
 
-    def _candidates(self) -> list[Registry]:
-        """Where a run may be: with this provider, or the global one before it was replaced."""
-        own = self._registry()
-        if self._provider is not None:
-            return [] if own is None else [own]
-        others = [registry for registry in all_registries() if registry is not own]
-        return others if own is None else [own, *others]
+    def _earlier_registry(self, run_id: UUID) -> Registry | None:
+        """Where the run is open, if the global provider was another one when it started."""
+        if self._provider is None:
+            for registry in all_registries():
+                record = registry.get(run_id)
+                if record is not None and record.handler._provider is None:
+                    return registry
+        return None
 
     def _record(self, run_id: UUID) -> Record | None:
-        own = self._registry()
-        record = None if own is None else own.get(run_id)
+        registry = self._registry()
+        record = None if registry is None else registry.get(run_id)
         if record is None:
-            found = (registry.get(run_id) for registry in self._candidates())
-            record = next(filter(None, found), None)
+            registry = self._earlier_registry(run_id)
+            record = None if registry is None else registry.get(run_id)
         return record
 
     def _start(
@@ -343,23 +356,22 @@ class OTelCallbackHandler(BaseCallbackHandler):
             record.span.set_attributes(of_input(start, self.gate, openinference=self.openinference))
         start.inputs = None
         if registry.open_runs > self._max_open_runs:
-            for oldest in registry.over(self._max_open_runs):
-                finish(oldest, "unfinished")
+            finish_all(registry.over(self._max_open_runs), "unfinished")
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
         registry = self._registry()
         record = None if registry is None else registry.close(run_id)
         if record is None:
-            for registry in self._candidates():
-                record = registry.close(run_id)
-                if record is not None:
-                    break
+            registry = self._earlier_registry(run_id)
+            record = None if registry is None else registry.close(run_id)
         if record is None or registry is None:
             return
         outcome = outcome_of(error)
-        if outcome == "cancelled":
-            cancel_lost_children(registry, run_id)
-        finish(record, outcome, result, error)
+        try:
+            if outcome == "cancelled":
+                finish_all(lost_below(registry, run_id), "cancelled")
+        finally:
+            finish(record, outcome, result, error)
 
     def _event(
         self, run_id: UUID, name: str, data: Any, attributes: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakSet
 
 from opentelemetry.context import Context, create_key
 from opentelemetry.trace import (
@@ -65,7 +65,7 @@ class Registry:
     """The runs of one provider that are open, and the span contexts of the last that were."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        self._provider = ref(provider)
+        self.provider = provider
         self._tracer = provider.get_tracer("callspan", __version__, SCHEMA_URL)
         self._resource = getattr(provider, "resource", None)
         self._open: OrderedDict[int, Record] = OrderedDict()
@@ -74,7 +74,7 @@ class Registry:
     @property
     def is_global(self) -> bool:
         """Whether this is the provider of the application as a whole."""
-        return self._provider() is get_tracer_provider()
+        return self.provider is get_tracer_provider()
 
     @property
     def open_runs(self) -> int:
@@ -210,21 +210,34 @@ class Registry:
             self._recent.popitem(last=False)
 
 
-_registries: WeakKeyDictionary[TracerProvider, Registry] = WeakKeyDictionary()
+_ATTRIBUTE: Final = "_callspan_registry"
 _lock = Lock()
+_all: WeakSet[Registry] = WeakSet()
+_kept: dict[int, Registry] = {}
 
 
 def registry_of(provider: TracerProvider) -> Registry:
-    """Return the one registry of `provider`."""
-    registry = _registries.get(provider)
-    if registry is None:
-        with _lock:
-            registry = _registries.get(provider)
-            if registry is None:
-                registry = _registries[provider] = Registry(provider)
+    """Return the one registry of `provider`.
+
+    The provider has it, as an attribute: so it is gone with it, and providers that cannot be
+    hashed, or are equal, have each their own.
+    """
+    registry = getattr(provider, _ATTRIBUTE, None)
+    if isinstance(registry, Registry) and registry.provider is provider:
+        return registry
+    with _lock:
+        registry = getattr(provider, _ATTRIBUTE, None) or _kept.get(id(provider))
+        if not isinstance(registry, Registry) or registry.provider is not provider:
+            registry = Registry(provider)
+            _all.add(registry)
+            try:
+                setattr(provider, _ATTRIBUTE, registry)
+            except AttributeError:  # an object with slots; few programs have more than one
+                _kept[id(provider)] = registry
     return registry
 
 
 def all_registries() -> list[Registry]:
     """Return every registry there is."""
-    return list(_registries.values())
+    with _lock:
+        return list(_all)
