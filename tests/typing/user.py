@@ -520,6 +520,7 @@ def more_chains(model: BaseChatModel) -> None:
     )
     assert_type(answer.invoke("Why?"), str)
 
+    assert_type(Double() | Foreign(), RunnableSequence[str, int])
     length = RunnableLambda(len, name="length")
     assert_type(length.invoke("four"), int)
     capitals = RunnableLambda(shout)
@@ -540,6 +541,13 @@ async def async_chains(chain: Runnable[str, str], callbacks: Callbacks) -> None:
     async with aclosing(chain.astream("a")) as chunks:
         async for chunk in chunks:
             assert_type(chunk, str)
+
+
+class Foreign:
+    """A block that is no `Runnable`, such as one of another library."""
+
+    def invoke(self, given: str, config: Any = None) -> int:
+        return len(given)
 
 
 class Double(Runnable[str, str]):

@@ -15,7 +15,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -215,11 +215,21 @@ class Runnable(ABC, Generic[Input, Output]):
         return getattr(self, "name", None) or type(self).__name__
 
 
+class _Foreign(Protocol[Output]):
+    """A runnable of another library."""
+
+    def invoke(self, input: Any, /) -> Output: ...
+
+
 RunnableLike: TypeAlias = (
     Runnable[Input, Output]
+    | _Foreign[Output]
     | Callable[[Input], Output]
     | Callable[[Input], AsyncIterator[Output]]
     | Callable[..., Any]
     | Mapping[str, Any]
 )
-"""What can stand in a sequence: a block, a function, a dict of such things to run in parallel."""
+"""What can stand in a sequence: a block, a function, a dict of such things to run in parallel.
+
+A runnable of another library, such as langchain_core, is a block too.
+"""
