@@ -76,7 +76,7 @@ def test_a_span_is_named_and_kinded_as_the_conventions_say(
 
 def test_a_nested_chain_has_its_own_attributes_and_no_operation() -> None:
     """A step is no operation of the GenAI conventions: only its kind is told."""
-    assert at_start(run(extra={"run_type": "parser"}), NOWHERE) == {
+    assert at_start(run(extra={"run_type": "parser"}), NOWHERE, GATE) == {
         "callspan.run.id": str(RUN_ID),
         "callspan.run.name": "thing",
         "callspan.run.type": "parser",
@@ -122,7 +122,7 @@ def test_a_nested_chain_has_its_own_attributes_and_no_operation() -> None:
 )
 def test_samplers_see_what_a_run_is(start: RunStart, expected: dict[str, Any]) -> None:
     """A sampler decides at the start: the operation must be there by then."""
-    attributes = at_start(start, NOWHERE)
+    attributes = at_start(start, NOWHERE, GATE)
     assert expected.items() <= attributes.items()
 
 
@@ -145,7 +145,7 @@ def test_a_request_is_told_with_its_parameters() -> None:
         "base_url": "https://user:pw@api.example.com/v1",
         "api_key": "abcd",
     }
-    attributes = at_start(model(params, metadata={"ls_provider": "xai"}), NOWHERE)
+    attributes = at_start(model(params, metadata={"ls_provider": "xai"}), NOWHERE, GATE)
     own = {"callspan.run.id", "callspan.run.name", "callspan.run.type", "openinference.span.kind"}
     assert {key: value for key, value in attributes.items() if key not in own} == {
         "gen_ai.operation.name": "chat",
@@ -174,7 +174,7 @@ def test_what_a_call_says_wins_over_the_models_defaults() -> None:
     start = model(
         {"temperature": 0.1}, metadata={"ls_temperature": 0.9, "ls_max_tokens": 5, "ls_stop": ["a"]}
     )
-    attributes = at_start(start, NOWHERE)
+    attributes = at_start(start, NOWHERE, GATE)
     assert attributes["gen_ai.request.temperature"] == 0.1
     assert attributes["gen_ai.request.max_tokens"] == 5
     assert attributes["gen_ai.request.stop_sequences"] == ["a"]
@@ -192,7 +192,7 @@ def test_what_a_call_says_wins_over_the_models_defaults() -> None:
 )
 def test_the_server_is_read_from_its_url(url: str, server: tuple[Any, Any]) -> None:
     """The address tells a proxy from the provider; a broken one is left out."""
-    attributes = at_start(model(metadata={"base_url": url}), NOWHERE)
+    attributes = at_start(model(metadata={"base_url": url}), NOWHERE, GATE)
     assert (attributes.get("server.address"), attributes.get("server.port")) == server
 
 
@@ -216,7 +216,7 @@ def test_parameters_of_the_wrong_type_are_left_out(
     params: dict[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a model class puts among its parameters, the span is started."""
-    attributes = at_start(model(params), NOWHERE)
+    attributes = at_start(model(params), NOWHERE, GATE)
     assert attributes["gen_ai.operation.name"] == "chat"
     assert "gen_ai.request.temperature" not in attributes
     assert "gen_ai.request.seed" not in attributes
@@ -226,7 +226,7 @@ def test_parameters_of_the_wrong_type_are_left_out(
 def test_session_user_and_conversation_come_from_metadata() -> None:
     """These are what one looks for traces by."""
     metadata = {"session_id": "s", "user_id": 7, "thread_id": UUID(int=1)}
-    attributes = at_start(run(metadata=metadata), NOWHERE)
+    attributes = at_start(run(metadata=metadata), NOWHERE, GATE)
     assert attributes["session.id"] == "s"
     assert attributes["user.id"] == "7"
     assert attributes["gen_ai.conversation.id"] == str(UUID(int=1))
@@ -236,19 +236,22 @@ def test_baggage_names_them_where_metadata_do_not() -> None:
     """A web frontend hands them on in baggage, across processes."""
     context = baggage.set_baggage("session.id", "s", Context())
     context = baggage.set_baggage("user_id", "b", context)
-    attributes = at_start(run(metadata={"user_id": "m"}), context)
+    attributes = at_start(run(metadata={"user_id": "m"}), context, GATE)
     assert (attributes["session.id"], attributes["user.id"]) == ("s", "m")
 
 
 def test_no_conversation_is_made_up() -> None:
     """An invented id would make a conversation of every call."""
-    assert not {"session.id", "user.id", "gen_ai.conversation.id"} & at_start(run(), NOWHERE).keys()
+    assert (
+        not {"session.id", "user.id", "gen_ai.conversation.id"}
+        & at_start(run(), NOWHERE, GATE).keys()
+    )
 
 
 def test_what_is_returned_is_the_callers_to_change() -> None:
     """The dict is prebuilt for speed: one run must not see what was added to another's."""
-    at_start(run(), NOWHERE)["extra"] = 1
-    assert "extra" not in at_start(run(), NOWHERE)
+    at_start(run(), NOWHERE, GATE)["extra"] = 1
+    assert "extra" not in at_start(run(), NOWHERE, GATE)
 
 
 def test_tags_are_the_users_alone() -> None:
@@ -289,13 +292,13 @@ def test_labels_are_redacted_and_without_secrets() -> None:
 def test_names_that_cannot_be_encoded_are_mended() -> None:
     """One lone surrogate in a name would lose the exporter's whole batch."""
     start = run("tool", "t\ud800", serialized={"description": "d\udfff"})
-    for value in [span_name(start), *at_start(start, NOWHERE).values()]:
+    for value in [span_name(start), *at_start(start, NOWHERE, GATE).values()]:
         value.encode()
 
 
 def test_a_name_or_type_of_the_wrong_type_becomes_text() -> None:
     """Whatever a caller names a run with, attributes are text."""
-    attributes = at_start(run(name=5, extra={"run_type": ["x"]}), NOWHERE)  # type: ignore[arg-type]
+    attributes = at_start(run(name=5, extra={"run_type": ["x"]}), NOWHERE, GATE)  # type: ignore[arg-type]
     assert (attributes["callspan.run.name"], attributes["callspan.run.type"]) == ("5", "chain")
 
 
@@ -324,7 +327,7 @@ def test_the_full_profile_of_openinference_is_there_for_who_asks() -> None:
         metadata={"ls_provider": "p", **{f"key{i}": i for i in range(20)}},
         tags=["blue", "seq:step:1"],
     )
-    attributes = at_start(start, NOWHERE, openinference=True)
+    attributes = at_start(start, NOWHERE, GATE, openinference=True)
     assert attributes["llm.model_name"] == "m"
     assert attributes["llm.provider"] == "p"
     assert json.loads(attributes["llm.invocation_parameters"]) == {"temperature": 0.5}
@@ -333,4 +336,4 @@ def test_the_full_profile_of_openinference_is_there_for_who_asks() -> None:
     assert told["tag.tags"] == ["blue"]
     assert sum(key.startswith("callspan.metadata.") for key in told) == 8
     tool = run("tool", serialized={"description": "Adds."})
-    assert at_start(tool, NOWHERE, openinference=True)["tool.description"] == "Adds."
+    assert at_start(tool, NOWHERE, GATE, openinference=True)["tool.description"] == "Adds."

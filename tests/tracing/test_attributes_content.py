@@ -490,7 +490,7 @@ def test_the_fullest_span_stays_below_the_sdks_limit(kind: str) -> None:
         extra={"invocation_params": params, "tool_call_id": "1"},
         serialized={"description": "d"},
     )
-    found = at_start(start, Context(), openinference=True)
+    found = at_start(start, Context(), OFF, openinference=True)
     found |= labels(start, ON, openinference=True)
     found |= of_input(start, ON, openinference=True)
     result = {"chat_model": answer(message), "retriever": documents}.get(kind, message)
@@ -531,7 +531,7 @@ def test_no_input_or_result_is_so_malformed_that_it_raises(
         kind, inputs=inputs, extra={"invocation_params": {"tools": inputs, "system": inputs}}
     )
     for openinference in (False, True):
-        found = at_start(start, Context(), openinference=openinference)
+        found = at_start(start, Context(), OFF, openinference=openinference)
         found |= of_input(start, ON, openinference=openinference)
         found |= of_output(start, result, ON, openinference=openinference)
         for value in found.values():

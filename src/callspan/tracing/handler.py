@@ -26,11 +26,13 @@ from callspan.tracing.content import ContentGate
 from callspan.tracing.ending import finish, finish_all, lost_below
 from callspan.tracing.outcome import error_type, outcome_of
 from callspan.tracing.registry import Record, Registry, all_registries, registry_of
+from callspan.tracing.serialize import cut_text
 from callspan.tracing.suppress import is_suppressed
 
 log = logging.getLogger("callspan")
 
 _CONVENTIONS: Final = ("gen_ai", "openinference")
+_MAX_EVENT_NAME: Final = 1024
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -385,4 +387,4 @@ class OTelCallbackHandler(BaseCallbackHandler):
             shown = gate.json("callspan.event.data", data)
             if shown is not None:
                 attributes["callspan.event.data"] = shown
-        record.span.add_event(name, attributes)
+        record.span.add_event(cut_text(str(name), _MAX_EVENT_NAME) or "", attributes)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from opentelemetry.trace import Span, Status, StatusCode
 
 from callspan.tracing.content import ContentGate
+from callspan.tracing.text import well_formed
 
 Outcome = Literal["ok", "error", "cancelled", "abandoned", "interrupted", "unfinished"]
 
@@ -38,7 +39,7 @@ def error_type(error: BaseException) -> str:
     """Return the class of `error`, with its module unless it is a builtin (`error.type`)."""
     cls = type(error)
     module = cls.__module__
-    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+    return well_formed(cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}")
 
 
 def record_error(span: Span, error: BaseException, gate: ContentGate) -> None:
@@ -70,4 +71,4 @@ def _frames_alone(error: BaseException) -> str:
         f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
         for frame, line in frames
     ]
-    return "\n".join(["Traceback (most recent call last):", *lines, error_type(error)])
+    return well_formed("\n".join(["Traceback (most recent call last):", *lines, error_type(error)]))

@@ -68,6 +68,7 @@ class Registry:
         self.provider = provider
         self._tracer = provider.get_tracer("callspan", __version__, SCHEMA_URL)
         self._resource = getattr(provider, "resource", None)
+        self._processor = getattr(self._tracer, "span_processor", None)
         self._open: OrderedDict[int, Record] = OrderedDict()
         self._recent: OrderedDict[int, SpanContext] = OrderedDict()
 
@@ -93,7 +94,7 @@ class Registry:
         key = start.run_id.int
         if key in self._open:
             return None
-        attributes = at_start(start, context, openinference=handler.openinference)
+        attributes = at_start(start, context, handler.gate, openinference=handler.openinference)
         if labels:
             attributes.update(labels)
         span = self._tracer.start_span(
@@ -189,7 +190,8 @@ class Registry:
     def _is_ours(self, span: Span, around: _Spans | None) -> bool:
         """Whether this provider made `span`, as far as can be told.
 
-        A recording span of the SDK has its provider's resource. Of other spans (a remote parent,
+        A recording span of the SDK has its provider's resource, which several providers may
+        share, and its span processor, which is one provider's alone. Of other spans (a remote parent,
         one that is not sampled) those around the runs are everybody's, and those inside a run
         belong to the provider whose span is current there.
         """
@@ -201,7 +203,10 @@ class Registry:
                 return False
         resource = getattr(span, "resource", None)
         if resource is not None and self._resource is not None:
-            return resource is self._resource
+            if resource is not self._resource:
+                return False
+            processor = getattr(span, "_span_processor", None)
+            return None in (processor, self._processor) or processor is self._processor
         return around is None or around.current is self
 
     def _remember(self, record: Record) -> None:

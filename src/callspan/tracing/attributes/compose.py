@@ -35,19 +35,22 @@ _PROFILE_AT_START: Final[dict[str, Says]] = {
 _failed: set[Says] = set()
 
 
-def at_start(start: RunStart, context: Context, *, openinference: bool = False) -> dict[str, Any]:
+def at_start(
+    start: RunStart, context: Context, gate: ContentGate, *, openinference: bool = False
+) -> dict[str, Any]:
     """Return what is known when a run starts, without content; samplers read it.
 
     Args:
         start: The run.
         context: The OTel Context around it, whose baggage may name session, user, conversation.
+        gate: What those three pass through.
         openinference: Whether to add that project's full profile.
     """
     kind = start.kind
     found = _constants(kind, start.type, start.name, start.root).copy()
     found[names.RUN_ID] = str(start.run_id)
     if own.has_identity(start, context):
-        _collect(found, own.of_identity, start, context)
+        _collect(found, own.of_identity, start, context, gate)
     if kind in _AT_START:
         _collect(found, _AT_START[kind], start)
     if openinference and kind in _PROFILE_AT_START:

@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from callspan.tracing.attributes import names
 from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.content import ContentGate
+from callspan.tracing.text import well_formed
 
 (_BAGGAGE_KEY,) = set_baggage("key", "value", Context())
 METADATA_KEYS: Final = 32
@@ -29,13 +30,14 @@ _IDENTITY: Final = {
 }
 
 
-def of_identity(start: RunStart, context: Context) -> Attributes:
+def of_identity(start: RunStart, context: Context, gate: ContentGate) -> Attributes:
     """Yield session, user and conversation, from a run's metadata or else from baggage."""
     for source in (get_all(context), start.metadata):
         for key, name in _IDENTITY.items():
             value = source.get(key)
             if value is not None and value != "" and not isinstance(value, bool):
-                yield name, str(value)
+                shown = gate.value(name, value)
+                yield name, None if shown is None else str(shown)
 
 
 def has_identity(start: RunStart, context: Context) -> bool:
@@ -58,7 +60,7 @@ def of_tags(start: RunStart, gate: ContentGate) -> Attributes:
 def of_metadata(start: RunStart, gate: ContentGate, most: int) -> Attributes:
     """Yield an attribute for each of the first keys of the metadata that are the user's."""
     for key in list(user_keys(start))[:most]:
-        name = f"{names.METADATA}{key}"
+        name = well_formed(f"{names.METADATA}{key}")
         yield name, gate.value(name, start.metadata[key])
 
 

@@ -66,7 +66,7 @@ class RunStart:
         self.metadata = metadata
         self.extra = extra
         run_type = extra.get("run_type") if kind == "chain" else None
-        self.type: str = run_type if run_type and type(run_type) is str else kind
+        self.type: str = well_formed(run_type) if run_type and type(run_type) is str else kind
 
     @property
     def params(self) -> dict[str, Any]:
