@@ -80,6 +80,8 @@ def drained(source: AsyncGenerator[T, Any]) -> Generator[T, Any, None]:
         try:
             yield chunk
         except BaseException as error:  # it is the source's to answer
+            if source.ag_frame is None:  # the garbage collector closed it before its consumer
+                raise
             resume, arguments = source.athrow, (error,)
         else:
             resume, arguments = source.__anext__, ()
