@@ -49,11 +49,7 @@ def used_by_the_user() -> set[tuple[str, str]]:
 
 
 def own_docstring(value: Any) -> str | None:
-    return (
-        inspect.cleandoc(value.__dict__.get("__doc__") or "")
-        if isinstance(value, type)
-        else (value.__doc__)
-    )
+    return vars(value).get("__doc__") if isinstance(value, type) else value.__doc__
 
 
 def methods(cls: type) -> Iterator[tuple[str, Any]]:
