@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from itertools import islice
 from threading import Lock
 from time import perf_counter
 from typing import Any, Final
@@ -28,7 +28,7 @@ from callspan.tracing.attributes.names import SCHEMA_URL
 _SPANS_KEY: Final = create_key("callspan-spans")
 (_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
 _RECENT: Final = 1_000
-"""How many finished runs a provider remembers, for children that start late."""
+"""How many finished runs a provider remembers at least, for children that start late."""
 
 
 class Record:
@@ -69,8 +69,10 @@ class Registry:
         self._tracer = provider.get_tracer("callspan", __version__, SCHEMA_URL)
         self._resource = getattr(provider, "resource", None)
         self._processor = getattr(self._tracer, "span_processor", None)
-        self._open: OrderedDict[int, Record] = OrderedDict()
-        self._recent: OrderedDict[int, SpanContext] = OrderedDict()
+        self._open: dict[int, Record] = {}
+        # The runs that ended last, in two halves: when one is full, the other one is forgotten.
+        self._recent: dict[int, SpanContext] = {}
+        self._less_recent: dict[int, SpanContext] = {}
 
     @property
     def is_global(self) -> bool:
@@ -104,6 +106,10 @@ class Registry:
             attributes,
         )
         record = self._open[key] = Record(handler, start, parent_run_id, span)
+        if start.kind != "chain" and parent_run_id is not None:
+            parent = self._open.get(parent_run_id.int)
+            if parent is not None:
+                parent.may_be_lost.add(key)
         return record
 
     def get(self, run_id: UUID) -> Record | None:
@@ -114,19 +120,17 @@ class Registry:
         """Take an open run out, to be ended by the caller; None if it has ended."""
         record = self._open.pop(run_id.int, None)
         if record is not None:
-            self._remember(record)
+            self._forget(record)
         return record
 
     def over(self, bound: int) -> list[Record]:
         """Take out the oldest runs, as many as are open beyond `bound`."""
         records = []
-        while len(self._open) > bound:
-            try:
-                _, record = self._open.popitem(last=False)
-            except KeyError:  # another thread was faster
-                break
-            self._remember(record)
-            records.append(record)
+        for key in list(islice(self._open, max(0, len(self._open) - bound))):
+            record = self._open.pop(key, None)
+            if record is not None:  # another thread may have been faster
+                self._forget(record)
+                records.append(record)
         return records
 
     def lost_children(self, run_id: UUID) -> list[Record]:
@@ -151,7 +155,7 @@ class Registry:
         record = self._open.get(run_id.int)
         if record is not None:
             span = record.span
-        elif (ended := self._recent.get(run_id.int)) is not None:
+        elif (ended := self._ended(run_id)) is not None:
             span = NonRecordingSpan(ended)
         else:
             return context
@@ -161,7 +165,7 @@ class Registry:
                 {**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, {self: span})}
             )
         spans = {**around.by_registry, self: span}
-        if around.run_id == run_id and around.current.is_global:
+        if around.run_id.int == run_id.int and around.current.is_global:
             return Context({**context, _SPANS_KEY: _Spans(run_id, around.current, spans)})
         return Context({**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, spans)})
 
@@ -191,9 +195,9 @@ class Registry:
         """Whether this provider made `span`, as far as can be told.
 
         A recording span of the SDK has its provider's resource, which several providers may
-        share, and its span processor, which is one provider's alone. Of other spans (a remote parent,
-        one that is not sampled) those around the runs are everybody's, and those inside a run
-        belong to the provider whose span is current there.
+        share, and its span processor, which is one provider's alone. Of other spans (a remote
+        parent, one that is not sampled) those around the runs are everybody's, and those inside a
+        run belong to the provider whose span is current there.
         """
         if around is not None:
             own = around.by_registry.get(self)
@@ -206,13 +210,19 @@ class Registry:
             if resource is not self._resource:
                 return False
             processor = getattr(span, "_span_processor", None)
-            return None in (processor, self._processor) or processor is self._processor
+            return processor is self._processor or processor is None or self._processor is None
         return around is None or around.current is self
 
-    def _remember(self, record: Record) -> None:
-        self._recent[record.start.run_id.int] = record.span.get_span_context()
-        if len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
+    def _forget(self, record: Record) -> None:
+        """Keep of a run that is no longer open where its late children belong."""
+        recent = self._recent
+        recent[record.start.run_id.int] = record.span.get_span_context()
+        if len(recent) > _RECENT:
+            self._less_recent, self._recent = recent, {}
+        if record.start.kind != "chain" and record.parent_run_id is not None:
+            parent = self._open.get(record.parent_run_id.int)
+            if parent is not None:
+                parent.may_be_lost.discard(record.start.run_id.int)
 
 
 _ATTRIBUTE: Final = "_callspan_registry"
