@@ -80,7 +80,8 @@ def drained(source: AsyncGenerator[T, Any]) -> Generator[T, Any, None]:
         try:
             yield chunk
         except BaseException as error:  # it is the source's to answer
-            if source.ag_frame is None:  # the garbage collector closed it before its consumer
+            # The garbage collector may have closed it before its consumer.
+            if source.ag_frame is None:  # type: ignore[attr-defined]
                 raise
             resume, arguments = source.athrow, (error,)
         else:
