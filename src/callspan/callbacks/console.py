@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
+from typing_extensions import Self
 
 from callspan.callbacks._print import bold, colored, run_name, write
 from callspan.callbacks.handlers import BaseCallbackHandler
@@ -78,6 +79,10 @@ class ConsoleCallbackHandler(BaseCallbackHandler):
         # Reentrant, since the garbage collector may close a stream, and so end its run, anywhere.
         self._lock = threading.RLock()
         self._open: dict[UUID, _OpenRun] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copied config is to go on with the same count.
+        return self
 
     def on_chain_start(
         self,

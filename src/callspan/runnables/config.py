@@ -50,7 +50,7 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     """Return the config, or an empty one, that is not to be changed.
 
     Raises:
-        ConfigurationError: It is no dict, or its tags or metadata are of the wrong type.
+        ConfigurationError: It is no dict, or its tags, metadata or run_id are of the wrong type.
     """
     if not config:
         return _EMPTY
@@ -61,6 +61,9 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     tags, metadata = config.get("tags"), config.get("metadata")
     if tags is not None or metadata is not None:
         check_labels(tags, metadata)
+    run_id = config.get("run_id")
+    if run_id is not None and not isinstance(run_id, UUID):
+        raise ConfigurationError(f"run_id takes a UUID, such as uuid4() returns, not {run_id!r}")
     return cast("RunnableConfig", config)
 
 
@@ -70,7 +73,7 @@ def ensure_config(config: RunnableConfig | None = None) -> RunnableConfig:
     Keys that are not a config's move into `configurable`.
 
     Raises:
-        ConfigurationError: It is no dict, or its tags or metadata are of the wrong type.
+        ConfigurationError: It is no dict, or its tags, metadata or run_id are of the wrong type.
     """
     given: dict[str, Any] = {k: v for k, v in checked(config).items() if v is not None}
     known = {key: value for key, value in given.items() if key in _KEYS}

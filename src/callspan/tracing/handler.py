@@ -17,6 +17,7 @@ from opentelemetry.trace import (
     TracerProvider,
     get_tracer_provider,
 )
+from typing_extensions import Self
 
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.callbacks.listeners import Listeners
@@ -120,6 +121,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
     def has_provider(self) -> bool:
         """Whether there is a provider to make spans: the global one may not be set up."""
         return self._registry() is not None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copied config is to reach the same provider, which cannot be copied.
+        return self
 
     # What callspan's own managers ask of a handler, beyond the events.
 
@@ -304,6 +309,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
         self._known = (provider, registry)
         return registry
 
+    def _last_registry(self) -> Registry | None:
+        """The one that was found last, which an open run is in, unless providers were changed."""
+        return self._registry() if self._known is None else self._known[1]
+
     def _earlier_registry(self, run_id: UUID) -> Registry | None:
         """Where the run is open, if the global provider was another one when it started."""
         if self._provider is None:
@@ -361,7 +370,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             finish_all(registry.over(self._max_open_runs), "unfinished")
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
-        registry = self._registry()
+        registry = self._last_registry()
         record = None if registry is None else registry.close(run_id)
         if record is None:
             registry = self._earlier_registry(run_id)
@@ -371,7 +380,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         outcome = outcome_of(error)
         try:
             if outcome == "cancelled":
-                finish_all(lost_below(registry, run_id), "cancelled")
+                finish_all(lost_below(registry, record), "cancelled")
         finally:
             finish(record, outcome, result, error)
 

@@ -9,11 +9,11 @@ from opentelemetry.baggage import set_baggage
 from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from tests.support.spans import SpanLog
 
 from callspan import OTelCallbackHandler, dispatch_custom_event, use_config
 from callspan.callbacks import CallbackManager
 from callspan.runnables import RunnableLambda
+from support import SpanLog
 
 LONE = "\ud800"
 KEY = "sk-ant-api03-abcdefgh12345678"
