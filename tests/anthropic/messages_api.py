@@ -15,7 +15,13 @@ from typing import Any
 from callspan.messages import AIMessage
 
 KEY = "sk-ant-a-key-of-the-tests"
-USAGE = {"input_tokens": 16, "output_tokens": 13}
+USAGE = {
+    "input_tokens": 16,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+    "output_tokens": 13,
+    "service_tier": "standard",
+}
 
 
 @dataclass

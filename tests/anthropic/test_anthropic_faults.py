@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import textwrap
+import weakref
 from typing import Any
 
 import pytest
@@ -188,15 +189,19 @@ def test_a_stream_that_nobody_closes(api: MessagesAPI, model: ChatAnthropic) -> 
 
 
 def test_one_model_in_several_event_loops(api: MessagesAPI, model: ChatAnthropic) -> None:
-    """Scripts and notebooks call `asyncio.run` again and again; connections outlive no loop."""
+    """Scripts and notebooks call `asyncio.run` again and again; no loop is kept beyond its time."""
     api.keep_alive = True
+    loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     async def twice() -> list[str]:
+        loops.add(asyncio.get_running_loop())
         return [(await model.ainvoke("Hello")).text, (await model.ainvoke("Hello")).text]
 
     answers = [asyncio.run(twice()) for _ in range(3)]
     assert answers == [["1 + 2 = 3"] * 2] * 3
     assert api.connections == 3
+    gc.collect()
+    assert len(loops) == 0
 
 
 def test_one_model_in_event_loops_side_by_side(api: MessagesAPI, model: ChatAnthropic) -> None:

@@ -48,7 +48,7 @@ class LoggingHandler(BaseCallbackHandler):
 ENDED = (
     "Chat model ended, response: generations=[[ChatGeneration(text='1 + 2 = 3', "
     "message=AIMessage(content='1 + 2 = 3'...)]]... "
-    "llm_output={...'usage': {'input_tokens': 16, 'output_tokens': 13}...}..."
+    "llm_output={...'usage': {'input_tokens': 16, 'output_tokens': 13...}...}..."
 )
 MODEL_LINES = ["Chat model started", ENDED]
 CHAIN_LINES = [
