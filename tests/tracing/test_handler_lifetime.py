@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -74,6 +75,22 @@ def test_shutdown_ends_what_is_open(spans: SpanLog, other_spans: SpanLog) -> Non
     run.on_chain_end({})
     assert spans.outcomes() == {"run": "unfinished"}
     assert other_spans.outcomes() == {"run": "ok"}
+
+
+def test_many_threads(spans: SpanLog) -> None:
+    """Runs of all threads share one registry: each gets its span, and ends once."""
+    manager = CallbackManager.configure()
+
+    def work(run: Any) -> None:
+        for _ in range(50):
+            run.get_child().on_chain_start({}, {}).on_chain_end({})
+        run.on_chain_end({})
+
+    runs = [manager.on_chain_start({}, {}, name=f"run {n}") for n in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, runs * 2))
+    assert spans.open == []
+    assert len(spans.ended) == 4 + 4 * 2 * 50
 
 
 @pytest.mark.parametrize("bound", [0, -1, 1.5, "10", None, True])
