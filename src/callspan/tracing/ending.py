@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from uuid import UUID
 
 from opentelemetry.trace import Status, StatusCode, TracerProvider
 
@@ -50,11 +49,11 @@ def finish_all(records: Iterable[Record], outcome: Outcome) -> None:
         raise failure
 
 
-def lost_below(registry: Registry, run_id: UUID) -> Iterator[Record]:
+def lost_below(registry: Registry, record: Record) -> Iterator[Record]:
     """Take out the models, retrievers and tools still open under a run that was cancelled."""
-    for child in registry.lost_children(run_id):
+    for child in registry.lost_children(record):
         if registry.close(child.start.run_id) is child:
-            yield from lost_below(registry, child.start.run_id)
+            yield from lost_below(registry, child)
             yield child
 
 

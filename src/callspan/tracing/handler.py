@@ -134,7 +134,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def run_context(self, run_id: UUID, context: Context) -> Context:
         """Return `context` with the run's span as the current one, for the run's body."""
-        registry = self._registry()
+        registry = self._last_registry()
         return context if registry is None else registry.run_context(run_id, context)
 
     # Starts
@@ -323,7 +323,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         return None
 
     def _record(self, run_id: UUID) -> Record | None:
-        registry = self._registry()
+        registry = self._last_registry()
         record = None if registry is None else registry.get(run_id)
         if record is None:
             registry = self._earlier_registry(run_id)

@@ -34,7 +34,15 @@ _RECENT: Final = 1_000
 class Record:
     """One open run in one provider."""
 
-    __slots__ = ("first_token", "handler", "parent_run_id", "span", "start", "started")
+    __slots__ = (
+        "first_token",
+        "handler",
+        "may_be_lost",
+        "parent_run_id",
+        "span",
+        "start",
+        "started",
+    )
 
     def __init__(
         self, handler: Any, start: RunStart, parent_run_id: UUID | None, span: Span
@@ -45,6 +53,8 @@ class Record:
         self.span = span
         self.started = perf_counter()
         self.first_token = False
+        self.may_be_lost: set[int] = set()
+        """Models, retrievers and tools that are open under this run."""
 
 
 class _Spans:
@@ -133,18 +143,15 @@ class Registry:
                 records.append(record)
         return records
 
-    def lost_children(self, run_id: UUID) -> list[Record]:
+    def lost_children(self, record: Record) -> list[Record]:
         """Return the models, retrievers and tools still open under a run that was cancelled."""
-        return [
-            record
-            for record in list(self._open.values())
-            if record.parent_run_id == run_id and record.start.kind != "chain"
-        ]
+        children = (self._open.get(key) for key in list(record.may_be_lost))
+        return [child for child in children if child is not None]
 
     def span_context(self, run_id: UUID) -> SpanContext | None:
         """Return the span context of a run that is open or has ended not long ago."""
         record = self._open.get(run_id.int)
-        return self._recent.get(run_id.int) if record is None else record.span.get_span_context()
+        return self._ended(run_id) if record is None else record.span.get_span_context()
 
     def run_context(self, run_id: UUID, context: Context) -> Context:
         """Return `context` as the run's body is to see it: with the run's span.
@@ -212,6 +219,9 @@ class Registry:
             processor = getattr(span, "_span_processor", None)
             return processor is self._processor or processor is None or self._processor is None
         return around is None or around.current is self
+
+    def _ended(self, run_id: UUID) -> SpanContext | None:
+        return self._recent.get(run_id.int) or self._less_recent.get(run_id.int)
 
     def _forget(self, record: Record) -> None:
         """Keep of a run that is no longer open where its late children belong."""

@@ -67,6 +67,8 @@ def labels(start: RunStart, gate: ContentGate, *, openinference: bool = False) -
         openinference: Whether to add that project's full profile.
     """
     found: dict[str, Any] = {}
+    if not openinference and not own.has_labels(start):
+        return found
     if start.tags:
         _collect(found, own.of_tags, start, gate)
     if start.metadata:

@@ -45,6 +45,20 @@ def has_identity(start: RunStart, context: Context) -> bool:
     return _BAGGAGE_KEY in context or not _IDENTITY.keys().isdisjoint(start.metadata)
 
 
+def has_labels(start: RunStart) -> bool:
+    """Tell whether a run has tags or metadata of the user's."""
+    return not all(map(_is_plain_step, start.tags)) or any(map(_is_users, start.metadata))
+
+
+def _is_plain_step(tag: str) -> bool:
+    name = str(tag)
+    return name.startswith(_STEPS) and not name.startswith(_ATTEMPT)
+
+
+def _is_users(key: str) -> bool:
+    return not str(key).startswith(_INTERNAL)
+
+
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:
     """Yield the user's tags, and the attempt that a step's tag tells."""
     tags = user_tags(start)

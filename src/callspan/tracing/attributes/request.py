@@ -32,6 +32,8 @@ _URL_KEYS: Final = (
     "endpoint_url",
     "api_base",
 )
+_MODEL_SET: Final = frozenset(_MODEL_KEYS)
+_URL_SET: Final = frozenset(_URL_KEYS)
 _INT64: Final = 2**63
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -39,7 +41,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 def model_of(start: RunStart) -> str | None:
     """Return the model that is asked for, by its provider's name."""
     params = start.params
-    for key in _MODEL_KEYS:
+    for key in () if _MODEL_SET.isdisjoint(params) else _MODEL_KEYS:
         model = params.get(key)
         if model and isinstance(model, str):
             return model
@@ -58,7 +60,7 @@ def provider_of(start: RunStart) -> str | None:
 def server_of(start: RunStart) -> tuple[str, int | None] | None:
     """Return the host and port that are asked; None where no URL is known."""
     for source in (start.params, start.metadata):
-        for key in _URL_KEYS:
+        for key in () if _URL_SET.isdisjoint(source) else _URL_KEYS:
             url = source.get(key)
             if url is not None:
                 return _address(str(url))

@@ -18,11 +18,14 @@ def of_response(result: Any) -> Attributes:
     answers = [answer for prompt in result.generations for answer in prompt]
     output = _mapping(getattr(result, "llm_output", None))
     told = [_mapping(getattr(_message(answer), "response_metadata", None)) for answer in answers]
+    if not output and not any(told) and not any(map(_info, answers)):
+        yield names.RESPONSE_ID, _message_id(answers)
+        return
     sources = [*told, output]
     yield names.RESPONSE_MODEL, _first(sources, "model_name", "model", "model_id")
     yield names.RESPONSE_ID, _first(sources, "id") or _message_id(answers)
     reasons = [
-        _first([_mapping(getattr(answer, "generation_info", None)), own, output], *_REASONS)
+        _first([_info(answer), own, output], *_REASONS)
         for answer, own in zip(answers, told, strict=True)
     ]
     if any(reasons):
@@ -34,6 +37,10 @@ def _message(answer: Any) -> Any:
     return getattr(answer, "message", None)
 
 
+def _info(answer: Any) -> Mapping[str, Any]:
+    return _mapping(getattr(answer, "generation_info", None))
+
+
 def _message_id(answers: Iterable[Any]) -> str | None:
     for answer in answers:
         found = getattr(_message(answer), "id", None)
@@ -43,7 +50,7 @@ def _message_id(answers: Iterable[Any]) -> str | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def _first(sources: Iterable[Mapping[str, Any]], *keys: str) -> str | None:
