@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from callspan import OTelCallbackHandler
-from callspan.callbacks import ConsoleCallbackHandler
+from callspan.callbacks import BaseCallbackHandler, ConsoleCallbackHandler
 from callspan.errors import ConfigurationError
 from callspan.runnables import Runnable, RunnableLambda, RunnablePassthrough
 from support import SpanLog, label
@@ -54,3 +55,14 @@ def test_a_run_id_that_is_none_is_refused(run_id: Any) -> None:
     """Handlers key by it: a text in its place would cost the run its span."""
     with pytest.raises(ConfigurationError, match="run_id takes a UUID"):
         RunnableLambda(lambda x: x).invoke(1, {"run_id": run_id})
+
+
+async def test_a_handler_that_finds_nothing_next_does_not_hang_the_run() -> None:
+    """A bare `next(...)` in a handler raises StopIteration, which no future can hold."""
+
+    class Exhausted(BaseCallbackHandler):
+        def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            next(iter(()))
+
+    call = RunnableLambda(lambda x: x).ainvoke(1, {"callbacks": [Exhausted()]})
+    assert await asyncio.wait_for(call, 60) == 1

@@ -83,10 +83,17 @@ async def _tell_aside(listener: Listener, args: tuple[Any, ...], kwargs: dict[st
     if listener.is_async:
         result = listener.call(*args, **kwargs)
     else:
-        told = partial(copy_context().run, listener.call, *args, **kwargs)
+        told = partial(copy_context().run, _stopping_safely, listener, args, kwargs)
         result = await asyncio.get_running_loop().run_in_executor(None, told)
     if iscoroutine(result):
         await result
+
+
+def _stopping_safely(listener: Listener, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return listener.call(*args, **kwargs)
+    except StopIteration as error:  # a future cannot hold one: the run would wait for ever
+        raise RuntimeError("the handler raised StopIteration") from error
 
 
 def _verdict(
