@@ -48,6 +48,20 @@ def test_the_demo_answers_and_shows_the_tree() -> None:
     assert "docker compose up -d" in printed
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """`make demo | head` is how one looks at a program that prints much."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "callspan.demo"],
+        env={**ENVIRONMENT, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        demo.stdout.close()
+        assert demo.stderr.read() == b""
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [
