@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -329,6 +330,9 @@ def _async_no_op(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any
     async def no_op(self: Any, *args: Any, **kwargs: Any) -> None:
         method(self, *args, **kwargs)
 
+    no_op.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    # Mocks, for one, look through a wrapper, and would take this for a sync method.
+    del no_op.__wrapped__
     return no_op
 
 
