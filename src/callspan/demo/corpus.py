@@ -18,7 +18,7 @@ MODULES: Final = (
     "logging math operator os.path pathlib pprint queue random re secrets shutil sqlite3 "
     "statistics string struct subprocess tempfile textwrap threading time types unittest "
     "urllib.parse uuid zipfile"
-).split()  # noqa: SIM905  # a list of words reads best as words
+).split()
 
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _COMMON: Final = frozenset(

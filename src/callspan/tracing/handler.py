@@ -343,7 +343,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
     ) -> None:
         registry = self._registry()
         context = get_current()
-        if registry is None or is_suppressed(context):
+        if (
+            registry is None
+            or is_suppressed(context)
+            or registry.would_drop(parent_run_id, context)
+        ):
             return
         serialized = serialized or {}
         start = RunStart(

@@ -27,6 +27,8 @@ from callspan.tracing.attributes.names import SCHEMA_URL
 
 _SPANS_KEY: Final = create_key("callspan-spans")
 (_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+_DROPS_BELOW_UNSAMPLED: Final = "localParentNotSampled:AlwaysOffSampler"
+"""What the description of a ParentBased sampler says that drops the children of dropped spans."""
 _RECENT: Final = 1_000
 """How many finished runs a provider remembers at least, for children that start late."""
 
@@ -79,6 +81,9 @@ class Registry:
         self._tracer = provider.get_tracer("callspan", __version__, SCHEMA_URL)
         self._resource = getattr(provider, "resource", None)
         self._processor = getattr(self._tracer, "span_processor", None)
+        sampler = getattr(provider, "sampler", None)
+        described = "" if sampler is None else str(sampler.get_description())
+        self._drops_below_unsampled = _DROPS_BELOW_UNSAMPLED in described
         self._open: dict[int, Record] = {}
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
@@ -121,6 +126,29 @@ class Registry:
             if parent is not None:
                 parent.may_be_lost.add(key)
         return record
+
+    def would_drop(self, parent_run_id: UUID | None, context: Context) -> bool:
+        """Whether a run that starts in `context` is part of a trace that is not sampled.
+
+        Its span would be as empty as the current one, which so can stand for it.
+        """
+        span: Span | None = context.get(_SPAN_KEY)  # type: ignore[assignment]
+        if span is None or span.is_recording() or not self._drops_below_unsampled:
+            return False
+        above = span.get_span_context()
+        if above.trace_flags.sampled or above.is_remote or not above.is_valid:
+            return False
+        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        if parent_run_id is None:
+            return around is None
+        scope = scope_of(context)
+        return (
+            around is not None
+            and around.current is self
+            and len(around.by_registry) == 1
+            and scope is not None
+            and scope.run_id == parent_run_id
+        )
 
     def get(self, run_id: UUID) -> Record | None:
         """Return the open run."""

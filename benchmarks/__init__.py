@@ -1,0 +1,1 @@
+"""What callspan costs: `make bench`."""
