@@ -276,15 +276,37 @@ async def test_a_sync_generators_context_is_kept_in_its_threads(spans: Any) -> N
     assert spans.open == []
 
 
-async def test_an_abandoned_sync_generator_is_closed_for_an_async_caller(spans: Any) -> None:
-    """Its clean-up runs, in its own context, although another thread runs it."""
-    source = Source()
-    async for _ in chain_of(source).astream("x"):
-        break
-    stream = chain_of(other := Source()).astream("x")
-    await anext(stream)
+async def test_an_abandoned_sync_generator_is_closed_in_its_own_context(spans: Any) -> None:
+    """Leaving its spans in another context logs errors, and leaves the wrong span current."""
+    closed = []
+
+    def body(x: str) -> Iterator[str]:
+        try:
+            with user().start_as_current_span("held"):
+                yield from ("a", "b")
+        finally:
+            closed.append(x)
+
+    stream = (RunnableLambda(body) | RunnablePassthrough()).astream("x")
+    assert await anext(stream) == "a"
     await stream.aclose()
-    assert other.closed == 1
+    assert closed == ["x"]
+    assert spans.open == []
+
+
+async def test_a_closed_parallel_stream_ends_its_branches_at_once(handler: Any) -> None:
+    """Not when the garbage collector or the event loop gets round to it."""
+    source = Source()
+    block = RunnableParallel(a=source.asynchronous, b=source.asynchronous)
+    chain = RunnableLambda(str) | {"c": RunnableLambda(source.asynchronous)} | block
+    for one in (chain, block):
+        handler.events.clear()
+        stream = one.astream("x", {"callbacks": [handler]})
+        await anext(stream)
+        await stream.aclose()
+        started = [kwargs["run_id"] for kwargs in handler.events.of("on_chain_start")]
+        ended = [kwargs["run_id"] for m, _, kwargs in handler.events if not m.endswith("start")]
+        assert sorted(started) == sorted(ended)
 
 
 def test_the_event_loop_does_not_adopt_a_sync_stream() -> None:
