@@ -24,7 +24,7 @@ def leave(token: Token[Context]) -> bool:
     """
     try:
         token.var.reset(token)
-    except ValueError:
+    except (ValueError, RuntimeError):  # RuntimeError: its own thread has used it meanwhile
         return False
     except AttributeError:  # a context runtime that is not made of contextvars
         detach(token)
@@ -56,12 +56,12 @@ class Activation(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Several tasks may be inside the same one; each leaves with its own token.
-        for token in reversed(self._tokens):
+        # Several tasks and threads may be inside the same one; each leaves with its own token. One
+        # that is closed elsewhere than it was entered has none there, and takes nobody else's.
+        for token in reversed(tuple(self._tokens)):
             if leave(token):
                 self._tokens.remove(token)
                 return
-        self._tokens.pop()
 
 
 def step(
@@ -79,7 +79,8 @@ def step(
         context: The Context of the first step.
         source: A generator, or any iterator.
         keep: Called with each chunk.
-        end: Called once when the source is done: with what it raised, or None.
+        end: Called when the source is done, with what it raised, or None; if it raises then, with
+            that error once more.
     """
     resume: Callable[..., T] = source.__next__
     arguments: tuple[Any, ...] = ()
@@ -105,12 +106,12 @@ def step(
                     resume, arguments = source.__next__, ()
                 else:
                     resume, arguments = source.send, (sent,)  # type: ignore[attr-defined]
+        if end is not None:
+            end(None)
     except BaseException as error:
         if end is not None:
             end(error)
         raise
-    if end is not None:
-        end(None)
     return returned
 
 
@@ -144,12 +145,12 @@ async def astep(
                     resume, arguments = source.__anext__, ()
                 else:
                     resume, arguments = source.asend, (sent,)  # type: ignore[attr-defined]
+        if end is not None:
+            await end(None)
     except BaseException as error:
         if end is not None:
             await end(error)
         raise
-    if end is not None:
-        await end(None)
 
 
 async def aclose(source: AsyncIterator[Any]) -> None:

@@ -6,6 +6,7 @@ async generator. Everything in callspan that runs a body goes through one of the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from opentelemetry.context import attach
 
 from callspan.callbacks.activate import Keep, astep, leave, step
 from callspan.callbacks.run_managers import AsyncRunManager, RunManager
+
+log = logging.getLogger("callspan")
 
 T = TypeVar("T")
 Report = Callable[[T], Any]
@@ -25,6 +28,15 @@ Extra = Callable[[BaseException | None], dict[str, Any]]
 
 def _no_more(error: BaseException | None) -> dict[str, Any]:
     return {}
+
+
+def _with(extra: Extra, error: BaseException) -> dict[str, Any]:
+    """What goes with the error that ends a run; nothing, rather than no end, if that fails."""
+    try:
+        return extra(error)
+    except Exception as failed:
+        log.warning("Error in what is told of a run that ends with %r: %r", type(error), failed)
+        return {}
 
 
 def call(
@@ -41,10 +53,11 @@ def call(
             result = body(*args)
         finally:
             leave(token)
+        told, more = result if report is None else report(result), extra(None)
     except BaseException as error:
-        run.close(run.error_event, error, extra(error))
+        run.close(run.error_event, error, _with(extra, error))
         raise
-    run.close(run.end_event, result if report is None else report(result), extra(None))
+    run.close(run.end_event, told, more)
     return result
 
 
@@ -62,14 +75,15 @@ async def acall(
             result = await body(*args)
         finally:
             leave(token)
+        told, more = result if report is None else report(result), extra(None)
     except GeneratorExit as error:
         # The coroutine is being closed, not awaited: nothing can be awaited here any more.
-        run.get_sync().close(run.error_event, error, extra(error))
+        run.get_sync().close(run.error_event, error, _with(extra, error))
         raise
     except BaseException as error:
-        await run.close(run.error_event, error, extra(error))
+        await run.close(run.error_event, error, _with(extra, error))
         raise
-    await run.close(run.end_event, result if report is None else report(result), extra(None))
+    await run.close(run.end_event, told, more)
     return result
 
 
@@ -82,7 +96,7 @@ def stream(
         if error is None:
             run.close(run.end_event, result(), extra(None))
         else:
-            run.close(run.error_event, error, extra(error))
+            run.close(run.error_event, error, _with(extra, error))
 
     return step(run._run.context(), source, keep, end)
 
@@ -100,6 +114,6 @@ def astream(
         if error is None:
             await run.close(run.end_event, result(), extra(None))
         else:
-            await run.close(run.error_event, error, extra(error))
+            await run.close(run.error_event, error, _with(extra, error))
 
     return astep(run._run.context(), source, keep, end)
