@@ -219,11 +219,17 @@ def test_open_runs_end_at_exit_in_the_applications_provider() -> None:
     """What was going on when a program ended is what one looks for in its last trace."""
     outcome = program(
         """
-        import atexit
         from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+        class Flushed(SpanProcessor):
+            def force_flush(self, timeout_millis=30000):
+                print("flushed")
+                return True
+
         own = TracerProvider()
+        own.add_span_processor(Flushed())
         own.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         trace.set_tracer_provider(own)
         configure()
@@ -231,13 +237,13 @@ def test_open_runs_end_at_exit_in_the_applications_provider() -> None:
         """
     )
     assert '"callspan.run.outcome": "unfinished"' in outcome.stdout
+    assert "flushed" not in outcome.stdout, "that provider delivers at its own exit"
 
 
 def test_a_disabled_sdk_changes_nothing() -> None:
     """OTEL_SDK_DISABLED is the switch to take tracing out of a running system."""
     outcome = program(
         """
-        import threading
         tracing = configure("shop", console=True, endpoint="http://127.0.0.1:9")
         assert step("answer") == "answer"
         tell([tracing.force_flush(), tracing.shutdown(), tracing.stats().exported])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from callspan.export.fork import after_fork
+from callspan._fork import after_fork
 
 log = logging.getLogger("callspan")
 

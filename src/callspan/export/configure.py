@@ -16,8 +16,8 @@ from opentelemetry.trace import (
     set_tracer_provider,
 )
 
+from callspan._fork import after_fork
 from callspan.errors import ConfigurationError
-from callspan.export.fork import after_fork
 from callspan.export.options import Options
 from callspan.export.tracing import Tracing
 from callspan.tracing.handler import OTelCallbackHandler

@@ -13,8 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
+from callspan._fork import after_fork
 from callspan.callbacks._print import write
-from callspan.export.fork import after_fork
 from callspan.tracing.attributes import names
 
 _MAX_SPANS: Final = 5_000

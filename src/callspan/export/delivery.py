@@ -11,7 +11,7 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from callspan.export.fork import after_fork
+from callspan._fork import after_fork
 from callspan.export.otlp import Target
 
 log = logging.getLogger("callspan")

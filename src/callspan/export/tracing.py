@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
+from callspan._fork import after_fork
 from callspan.callbacks.collector import send_waiting
 from callspan.export.bounded import BoundedCalls
-from callspan.export.fork import after_fork
 from callspan.tracing.ending import end_open_runs
 from callspan.tracing.handler import OTelCallbackHandler
 from callspan.tracing.implicit import implicit
