@@ -2,24 +2,25 @@
 
 The collector may close an abandoned generator at any allocation, inside an exporter's lock as
 well. A handler told there and then can deadlock on that lock, so such an end waits here until
-the next event, flush or shutdown.
+the next start or end of a run, flush or shutdown.
 """
 
 from __future__ import annotations
 
 import gc
 import logging
-import os
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+from callspan._fork import after_fork
+
 log = logging.getLogger("callspan")
 
 _collecting: set[int] = set()
 waiting: deque[Callable[[], object]] = deque()
-"""The ends that wait; empty nearly always, and asked at every event."""
+"""The ends that wait; empty nearly always, and asked at every start and end of a run."""
 
 
 def _watch(phase: str, _info: dict[str, Any]) -> None:
@@ -27,7 +28,7 @@ def _watch(phase: str, _info: dict[str, Any]) -> None:
 
 
 gc.callbacks.append(_watch)
-os.register_at_fork(after_in_child=waiting.clear)
+after_fork(waiting.clear)
 
 
 def is_collecting() -> bool:

@@ -6,8 +6,10 @@ import os
 import random
 from uuid import UUID, SafeUUID
 
+from callspan._fork import after_fork
+
 _random = random.Random(os.urandom(32))  # noqa: S311  # an id need not resist prediction
-os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+after_fork(lambda: _random.seed(os.urandom(32)))
 
 _CLEAR = ~((0xF << 76) | (0x3 << 62))
 _VERSION_4 = (0x4 << 76) | (0x2 << 62)
