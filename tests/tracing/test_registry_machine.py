@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from callspan import OTelCallbackHandler
+from callspan.outputs import LLMResult
 from support import logged_provider
 
 KINDS = ["chain", "llm", "tool", "retriever"]
@@ -28,8 +29,8 @@ class Run(NamedTuple):
     """What the model knows of an open run."""
 
     name: str
-    kind: str
-    parent: UUID | None
+    may_be_lost_with: str | None
+    """The parent, if it was open when this model, retriever or tool started."""
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -74,7 +75,8 @@ class RegistryMachine(RuleBasedStateMachine):
         if run_id in self.open:
             return
         self.parents[name] = None if parent is None else self.last.get(parent)
-        self.open[run_id] = Run(name, kind, parent)
+        above = None if kind == "chain" or parent is None else self.open.get(parent)
+        self.open[run_id] = Run(name, above and above.name)
         self.last[run_id] = name
         while len(self.open) > BOUNDS[handler]:
             self.close(next(iter(self.open)), "unfinished")
@@ -85,7 +87,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.outcomes[run.name] = outcome
         if outcome == "cancelled":
             for child, found in list(self.open.items()):
-                if found.parent == run_id and found.kind != "chain" and child in self.open:
+                if found.may_be_lost_with == run.name and child in self.open:
                     self.close(child, "cancelled")
 
     @rule(
@@ -97,7 +99,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def end(self, run_id: UUID, handler: int, kind: str, outcome: str) -> None:
         """An end, of a run that is open, has ended, or never was, told to either handler."""
         error = OUTCOMES[outcome]
-        method, argument = ("end", {}) if error is None else ("error", error)
+        result = LLMResult(generations=[]) if kind == "llm" else []
+        method, argument = ("end", result) if error is None else ("error", error)
         getattr(self.handlers[handler], f"on_{kind}_{method}")(argument, run_id=run_id)
         if run_id in self.open:
             self.close(run_id, outcome)
