@@ -76,7 +76,7 @@ KEYS = [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"]
 """What OpenTelemetry's `suppress_instrumentation` sets and looks for, the older plain key too."""
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", KEYS, ids=["key", "plain name"])
 def test_suppression_by_others(key: str, spans: SpanLog) -> None:
     """OpenTelemetry's own switch is honoured, wherever it was set."""
     token = attach(set_value(key, True))
@@ -85,7 +85,7 @@ def test_suppression_by_others(key: str, spans: SpanLog) -> None:
     assert spans.started == []
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", KEYS, ids=["key", "plain name"])
 def test_others_see_our_suppression(key: str) -> None:
     """HTTP instrumentations are silent in the block too."""
     with suppress_tracing():
