@@ -6,15 +6,17 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import callspan
-from callspan.callbacks import BaseCallbackHandler
+from callspan.callbacks import BaseCallbackHandler, StreamingStdOutCallbackHandler
 from callspan.demo.corpus import standard_library
 from callspan.demo.extractive import ExtractiveChatModel
 from callspan.language_models import BaseChatModel
 from callspan.output_parsers import StrOutputParser
+from callspan.outputs import LLMResult
 from callspan.prompts import ChatPromptTemplate
 from callspan.runnables import Runnable, RunnableParallel, RunnablePassthrough
 from callspan.tools import tool
@@ -51,6 +53,13 @@ def _find_passages(question: str) -> str:
     return found
 
 
+class Typewriter(StreamingStdOutCallbackHandler):
+    """Prints the answer as it comes, and ends the line with it."""
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:  # noqa: D102
+        print()
+
+
 class LoggingHandler(BaseCallbackHandler):
     """The handler of the README's first example."""
 
@@ -78,13 +87,12 @@ def main() -> None:
     roots = _Roots()
     with tracing, callspan.use_config(callbacks=[roots], session_id="demo", tags=["demo"]):
         chain = documentation_chain(model)
-        print(f"{len(standard_library())} passages of the standard library's documentation\n")
+        print(f"{len(standard_library())} passages of the standard library's documentation")
         for question in QUESTIONS:
-            print(f"Q: {question}\nA: ", end="")
-            for chunk in chain.stream(question):
-                print(chunk, end="", flush=True)
-            print("\n")
-        print("A handler that is passed at run time hears every run of the chain:")
+            print(f"\nQ: {question}\nA: ", end="")
+            for _ in chain.stream(question, {"callbacks": [Typewriter()]}):
+                pass  # the handler prints each token as it comes
+        print("\nA handler that is passed at run time hears every run of the chain:")
         sum_up = ChatPromptTemplate.from_template("What is 1 + {number}?") | model
         sum_up.invoke({"number": "2"}, config={"callbacks": [LoggingHandler()]})
         trace_ids = list(_trace_ids(tracing.handler, roots.run_ids))
