@@ -66,14 +66,15 @@ class BaseTool(Component[ToolInput, Any]):
             input: Arguments by name, the only argument as text, or a model's tool call
                 (`{"name": ..., "args": ..., "id": ..., "type": "tool_call"}`).
             config: Handlers, tags and metadata of the run, its name and its id.
-            kwargs: No tool takes any.
+            kwargs: No tool takes any: arguments go into `input`.
 
         Returns:
             What the tool returns; for a tool call a ToolMessage with it.
 
         Raises:
-            ToolInputError: The arguments do not fit.
+            ToolInputError: The arguments do not fit, or there are keywords.
         """
+        self._check_none(kwargs)
         config, given, call_id = checked(config), *_opened(input)
         run = self._start(CallbackManager, given, call_id, config)
 
@@ -87,6 +88,7 @@ class BaseTool(Component[ToolInput, Any]):
         self, input: ToolInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         """As `invoke`, awaited."""
+        self._check_none(kwargs)
         config, given, call_id = checked(config), *_opened(input)
         run = await self._start(AsyncCallbackManager, given, call_id, config)
 
@@ -96,6 +98,13 @@ class BaseTool(Component[ToolInput, Any]):
             return _message(await self._arun(**arguments), self.name, call_id)
 
         return await acall(run, body, extra=self._extra(call_id))
+
+    def _check_none(self, kwargs: dict[str, Any]) -> None:
+        if kwargs:
+            raise ToolInputError(
+                f"the tool {self.name} takes its arguments in `input`, and does not know "
+                f"{', '.join(kwargs)}: invoke({{'name': value}}, config)"
+            )
 
     def _start(self, manager: Any, given: Any, call_id: str | None, config: RunnableConfig) -> Any:
         return self._configured(manager, config, self.metadata).on_tool_start(

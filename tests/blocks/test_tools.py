@@ -251,3 +251,12 @@ def test_what_is_no_tool_says_so() -> None:
         tool("name")(3)  # type: ignore[arg-type]
     with pytest.raises(AsyncOnlyError, match="the tool times is async: use ainvoke"):
         multiply.invoke({"a": 1, "b": 2})
+
+
+async def test_keywords_are_no_arguments(handler: Any) -> None:
+    """An argument in the wrong place is not to be left out in silence."""
+    with pytest.raises(ToolInputError, match=r"the tool add .* does not know bogus"):
+        add.invoke({"a": 1}, {"callbacks": [handler]}, bogus=3)
+    with pytest.raises(ToolInputError, match=r"the tool times .* does not know b"):
+        await multiply.ainvoke({"a": 1}, {"callbacks": [handler]}, b=3)
+    assert handler.events == []
