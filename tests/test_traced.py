@@ -126,6 +126,27 @@ def test_methods(handler: Any, spans: SpanLog) -> None:
     assert starts == [{"x": 1}, {"x": 1}, "1", ["p"]]
 
 
+def test_below_the_decorators_of_methods(handler: Any) -> None:
+    """The order of decorators is easily confused; a static method must not become a bound one."""
+
+    class Reversed:
+        @traced
+        @staticmethod
+        def static(x: int) -> int:
+            return x
+
+        @traced(name="named")
+        @classmethod
+        def of_class(cls, x: int) -> tuple[type, int]:
+            return cls, x
+
+    with use_config(callbacks=[handler]):
+        assert Reversed().static(1) == Reversed.static(1) == 1
+        assert Reversed().of_class(2) == (Reversed, 2)
+    told = handler.events.of("on_chain_start")
+    assert [k["name"] for k in told] == ["static", "static", "named"]
+
+
 def test_it_stays_the_function_that_it_is() -> None:
     """Frameworks look at a function: whether it is a coroutine, its signature, its name."""
 

@@ -22,7 +22,7 @@ KINDS = ["chain", "agent", "tool", "retriever", "llm"]
         ({"fn": 1}, "functions and methods"),
         ({"fn": object}, "functions and methods"),
         ({"fn": property(lambda self: 1)}, "functions and methods"),
-        ({"fn": classmethod(lambda cls: 1)}, "functions and methods"),
+        ({"fn": classmethod(object)}, "functions and methods"),
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any], message: str) -> None:

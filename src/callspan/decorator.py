@@ -11,7 +11,6 @@ from callspan.callbacks.activate import aclose
 from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
-from callspan.callbacks.run_managers import AsyncRunManager, RunManager
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation, LLMResult
 
@@ -82,6 +81,9 @@ def traced(
             return traced(function, kind=kind, name=name, tags=tags, metadata=metadata)
 
         return decorate
+    if isinstance(fn, staticmethod | classmethod):
+        function: Any = fn.__func__
+        return type(fn)(traced(function, kind=kind, name=name, tags=tags, metadata=metadata))
     if not callable(fn) or isinstance(fn, type):
         raise ConfigurationError(f"@traced goes on functions and methods, not on {fn!r}")
     return _wrapped(fn, _Start(fn, kind, name, tags, metadata))
@@ -112,17 +114,11 @@ class _Start:
         self._bound_to = next((p.name for p in parameters[:1] if p.name in ("self", "cls")), None)
         self.report = _as_result if kind == "llm" else None
 
-    def sync(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunManager:
-        manager = CallbackManager.for_run(tags=self._tags, metadata=self._metadata)
+    def begin(self, manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Start a run; return what the manager's method does, which `_one` makes the handle."""
         given, extra = self._input(args, kwargs)
-        started = getattr(manager, self._method)(self._serialized, given, **extra)
-        return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
-
-    async def asynchronous(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncRunManager:
-        manager = AsyncCallbackManager.for_run(tags=self._tags, metadata=self._metadata)
-        given, extra = self._input(args, kwargs)
-        started = await getattr(manager, self._method)(self._serialized, given, **extra)
-        return started[0] if self._kind == "llm" else started  # type: ignore[no-any-return]
+        configured = manager.for_run(tags=self._tags, metadata=self._metadata)
+        return getattr(configured, self._method)(self._serialized, given, **extra)
 
     def _input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         try:
@@ -164,7 +160,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
         @functools.wraps(fn)
         async def agenerate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             source = fn(*args, **kwargs)
-            run = await start.asynchronous(args, kwargs)
+            run = _one(await start.begin(AsyncCallbackManager, args, kwargs))
             chunks = astream(run, source, *collector())
             resume: Callable[..., Any] = chunks.asend
             argument: Any = None
@@ -188,7 +184,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
         @functools.wraps(fn)
         def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             source = fn(*args, **kwargs)
-            run = start.sync(args, kwargs)
+            run = _one(start.begin(CallbackManager, args, kwargs))
             return (yield from stream(run, source, *collector()))
 
         return generate
@@ -196,17 +192,22 @@ def _wrapped(fn: Any, start: _Start) -> Any:
 
         @functools.wraps(fn)
         async def acalled(*args: Any, **kwargs: Any) -> Any:
-            run = await start.asynchronous(args, kwargs)
+            run = _one(await start.begin(AsyncCallbackManager, args, kwargs))
             return await acall(run, functools.partial(fn, *args, **kwargs), report=start.report)
 
         return acalled
 
     @functools.wraps(fn)
     def called(*args: Any, **kwargs: Any) -> Any:
-        run = start.sync(args, kwargs)
+        run = _one(start.begin(CallbackManager, args, kwargs))
         return call(run, functools.partial(fn, *args, **kwargs), report=start.report)
 
     return called
+
+
+def _one(started: Any) -> Any:
+    """The handle on the run, which a text model's start gives in a list."""
+    return started[0] if isinstance(started, list) else started
 
 
 def _as_result(output: Any) -> LLMResult:
