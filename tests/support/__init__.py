@@ -1,5 +1,6 @@
 """What the tests share."""
 
+from .depth import without_tracer
 from .handlers import FIRED, METHODS, Events, afire, fire, parameters, recording
 from .spans import (
     Forbidden,
@@ -26,4 +27,5 @@ __all__ = [
     "parameters",
     "recording",
     "set_global_provider",
+    "without_tracer",
 ]

@@ -242,7 +242,9 @@ class Registry:
                 return False
         resource = getattr(span, "resource", None)
         if resource is not None and self._resource is not None:
-            if resource is not self._resource:
+            # The SDK gives a provider a new resource in a forked child.
+            now = getattr(self.provider, "resource", None)
+            if resource is not self._resource and resource is not now:
                 return False
             processor = getattr(span, "_span_processor", None)
             return processor is self._processor or processor is None or self._processor is None
