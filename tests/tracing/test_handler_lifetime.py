@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
 
@@ -130,6 +133,28 @@ def test_10_000_runs_leave_nothing_behind(capture: bool) -> None:
         # The contexts of the last 1,000 runs stay, so that late children find their parent.
         assert len(gc.get_objects()) - before < 5_000
     assert [ref() for ref in payloads] == [None] * 20
+
+
+async def test_a_chain_of_background_tasks() -> None:
+    """A task that is started by the one before it must not hold on to all that came before."""
+    spans: list[weakref.ref[trace.Span]] = []
+    done = asyncio.Event()
+
+    @traced
+    async def step(left: int) -> None:
+        spans.append(weakref.ref(trace.get_current_span()))
+        if left:
+            tasks.append(asyncio.create_task(step(left - 1)))
+            await asyncio.sleep(0)
+        else:
+            gc.collect()
+            done.set()
+
+    tasks: deque[asyncio.Task[None]] = deque(maxlen=2)
+    with use_config(callbacks=[OTelCallbackHandler(tracer_provider=TracerProvider())]):
+        tasks.append(asyncio.create_task(step(100)))
+    await done.wait()
+    assert [ref() for ref in spans[:-3]] == [None] * 98
 
 
 def test_a_provider_can_go(spans: SpanLog) -> None:
