@@ -535,6 +535,7 @@ def _signature(error: BaseException | None) -> Any:
     """What is to be the same of an error with and without tracing: the whole chain of it."""
     if error is None:
         return None
+    error = real(error)
     cause = _signature(error.__cause__)
     context = _signature(error.__context__)
     return (type(error).__name__, error.args, cause, context)

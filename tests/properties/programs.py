@@ -204,31 +204,48 @@ class Grammar:
 
 
 def programs(grammar: Grammar, depth: int = 4) -> st.SearchStrategy[Items]:
-    """Programs whose items are nested up to `depth` deep."""
-    return _items(grammar, depth, min_size=1)
+    """Programs whose items are nested up to `depth` deep, with some handlers around them."""
+    return st.builds(
+        lambda body, handlers: (Within("config", body, handlers),),
+        _items(grammar, depth),
+        grammar.handlers,
+    )
 
 
 @cache
-def _items(g: Grammar, depth: int, min_size: int = 0) -> st.SearchStrategy[Items]:
-    return st.lists(_item(g, depth), min_size=min_size, max_size=3).map(tuple)
+def _items(g: Grammar, depth: int) -> st.SearchStrategy[Items]:
+    return st.lists(_item(g, depth), min_size=1, max_size=3).map(tuple)
+
+
+def _any_of(*weighted: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """One of several strategies, by their weights; `st.one_of` would weigh each leaf the same."""
+    options = [strategy for weight, strategy in weighted for _ in range(weight)]
+    return st.sampled_from(options).flatmap(lambda strategy: strategy)
 
 
 @cache
 def _item(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
-    options = [_leaf(g)]
+    options = [(4, _leaf(g))]
     if depth > 0:
-        options += [_call(g.plain, depth - 1)] * 3
-        options += [_stream(g.plain, depth - 1)] * 2
-        options += [_within(g, depth - 1)] * 2
-        options += [_try(g, depth - 1), _zip(g.plain, depth - 1), _threads(g, depth - 1)]
+        options += [
+            (5, _call(g.plain, depth - 1)),
+            (4, _stream(g.plain, depth - 1)),
+            (2, _within(g, depth - 1)),
+            (2, _try(g, depth - 1)),
+            (1, _zip(g.plain, depth - 1)),
+            (1, _threads(g, depth - 1)),
+        ]
         if g.is_async:
-            options += [_gather(g.plain, depth - 1), _detach(g.plain, depth - 1)]
-            options += [_cancel(g.plain, depth - 1)] * 2
+            options += [
+                (1, _gather(g.plain, depth - 1)),
+                (1, _detach(g.plain, depth - 1)),
+                (3, _cancel(g.plain, depth - 1)),
+            ]
         if g.yields in ("anywhere", "bare"):
-            options.append(_stream(g.plain, depth - 1, relayed=g.yields).map(Relay))
+            options += [(2, _stream(g.plain, depth - 1, relayed=g.yields).map(Relay))]
     if g.yields != "no":
-        options += [st.builds(Yield, st.integers(0, 9))] * len(options)
-    return st.one_of(options)
+        options += [(12, st.builds(Yield, st.integers(0, 9)))]
+    return _any_of(*options)
 
 
 @cache
@@ -237,13 +254,11 @@ def _leaf(g: Grammar) -> st.SearchStrategy[Any]:
     if not g.in_loop:
         errors += ["interrupt", "exit"]
     leaves = [
-        st.builds(Say, st.integers(0, 9)),
-        st.builds(Remember, st.none() | st.integers(0, 9)),
-        st.builds(Raise, st.sampled_from(errors)),
+        (4, st.builds(Say, st.integers(0, 9))),
+        (2, st.builds(Remember, st.none() | st.integers(0, 9))),
+        (1, st.builds(Raise, st.sampled_from(errors))),
     ]
-    if g.is_async:
-        leaves += [st.just(Block())] * 2
-    return st.one_of(leaves)
+    return _any_of(*leaves, (4 * g.is_async, st.just(Block())))
 
 
 @cache
@@ -255,11 +270,11 @@ def _try(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
 @cache
 def _within(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
     body = _items(g if g.yields == "anywhere" else g.plain, depth)
-    return st.one_of(
-        st.builds(Within, st.sampled_from(["span G", "span A", "span B"]), body),
-        st.builds(Within, st.sampled_from(["remote", "baggage", "suppress"]), body),
-        st.builds(Within, st.just("config"), body, g.handlers, st.booleans()),
-        st.builds(Within, st.just("group"), body, parent=st.none() | st.integers(0, 3)),
+    simple = ["span G", "span A", "span B", "remote", "baggage", "suppress"]
+    return _any_of(
+        (3, st.builds(Within, st.sampled_from(simple), body)),
+        (1, st.builds(Within, st.just("config"), body, g.handlers, st.booleans())),
+        (1, st.builds(Within, st.just("group"), body, parent=st.none() | st.integers(0, 3))),
     )
 
 
@@ -281,11 +296,10 @@ def _call(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
             late=st.sampled_from([None, "span", "baggage"] + ["thread"] * (not is_async)),
             twice=st.booleans(),
         )
-        return st.one_of(
-            st.builds(Call, st.sampled_from(KINDS), st.just("traced"), coroutine, body), by_hand
-        )
+        traced = st.builds(Call, st.sampled_from(KINDS), st.just("traced"), coroutine, body)
+        return _any_of((1, traced), (1, by_hand))
 
-    return build(True) | build(False) if g.is_async else build(False)
+    return _any_of((1, build(False)), (2 * g.is_async, build(True)))
 
 
 @cache
@@ -315,13 +329,14 @@ def _stream(g: Grammar, depth: int, relayed: str | None = None) -> st.SearchStra
         lasts += [(True, last) for last in ("exhaust", "close")]
         if relayed is None:
             lasts += [(True, last) for last in ("drop", "close in a task", "hold")]
-    return st.one_of([build(choice) for choice in lasts])
+    return _any_of(*((1, build(choice)) for choice in lasts))
 
 
 @cache
 def _pull(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
-    after = st.just(()) | _items(g, min(depth, 1))
-    return st.builds(Pull, st.sampled_from(["next", "next", "send", "throw"]), st.booleans(), after)
+    after = _any_of((2, st.just(())), (1, _items(g, min(depth, 1))))
+    what = st.sampled_from(["next"] * 4 + ["send"] * 2 + ["throw"])
+    return st.builds(Pull, what, st.booleans(), after)
 
 
 @cache

@@ -1,42 +1,33 @@
 """Random programs of nested runs, and what holds for every one of them.
 
 `checks` says what that is. CALLSPAN_EXAMPLES sets how many programs each test executes; without it
-they are the same ones every time.
+they are the same ones every time. CALLSPAN_SHRINK=no takes a program that fails as it is.
 """
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from .checks import check
 from .programs import Grammar, Items, programs
 
 _EXAMPLES = os.environ.get("CALLSPAN_EXAMPLES")
+_SHRINKS = os.environ.get("CALLSPAN_SHRINK") != "no"
 _some = settings(
     max_examples=int(_EXAMPLES or 200),
     derandomize=_EXAMPLES is None,
     database=None,
     deadline=None,
     print_blob=True,
+    phases=tuple(Phase) if _SHRINKS else (Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
 _SYNC = Grammar(is_async=False, in_loop=False)
 _ASYNC = Grammar(is_async=True, in_loop=True)
 _TICKS = Grammar(is_async=True, in_loop=True, recorders=("inline", "async", "raising"), ticks=True)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _short_collections() -> Iterator[None]:
-    """Programs call the garbage collector: keep what was there before out of its way."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @_some

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_value
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
@@ -28,6 +28,7 @@ class Heard(NamedTuple):
     tags: list[str] | None
     metadata: dict[str, Any] | None
     argument: Any
+    baggage: Any
 
 
 class _Recording:
@@ -44,6 +45,7 @@ class _Recording:
                 told.get("tags"),
                 told.get("metadata"),
                 argument,
+                get_value("baggage"),
             )
         )
 

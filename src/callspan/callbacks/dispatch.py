@@ -13,11 +13,13 @@ from collections.abc import Coroutine
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from callspan.callbacks.listeners import Heard, Listener
 
 log = logging.getLogger("callspan")
+
+T = TypeVar("T")
 
 
 def tell(heard: Heard, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -50,12 +52,21 @@ async def atell(heard: Heard, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         except BaseException as error:
             failure = _verdict(listener, error, failure)
     if heard.others:
-        outcomes = await asyncio.gather(
-            *(_tell_aside(listener, args, kwargs) for listener in heard.others),
-            return_exceptions=True,
-        )
-        for listener, outcome in zip(heard.others, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
+        telling = [
+            asyncio.ensure_future(_tell_aside(listener, args, kwargs)) for listener in heard.others
+        ]
+        try:
+            await asyncio.wait(telling)
+        except asyncio.CancelledError:
+            # By now each has begun, as it would not have with asyncio.gather: who is told of the
+            # run's end has been told of its start.
+            for one in telling:
+                one.cancel()
+            await _to_the_end(asyncio.gather(*telling, return_exceptions=True))
+            raise
+        for listener, one in zip(heard.others, telling, strict=True):
+            outcome = asyncio.CancelledError() if one.cancelled() else one.exception()
+            if outcome is not None:
                 failure = _verdict(listener, outcome, failure)
     if failure is not None:
         raise failure
@@ -65,7 +76,11 @@ async def atell_shielded(heard: Heard, args: tuple[Any, ...], kwargs: dict[str, 
     """As `atell`, but a cancellation waits until everybody was told."""
     if heard.never_awaits:
         return await atell(heard, args, kwargs)
-    telling = asyncio.ensure_future(atell(heard, args, kwargs))
+    return await _to_the_end(asyncio.ensure_future(atell(heard, args, kwargs)))
+
+
+async def _to_the_end(telling: asyncio.Future[T]) -> T:
+    """Wait for `telling` however often this task is cancelled, and be cancelled then."""
     cancelled: asyncio.CancelledError | None = None
     while not telling.done():
         try:
@@ -84,7 +99,8 @@ async def _tell_aside(listener: Listener, args: tuple[Any, ...], kwargs: dict[st
         result = listener.call(*args, **kwargs)
     else:
         told = partial(copy_context().run, _stopping_safely, listener, args, kwargs)
-        result = await asyncio.get_running_loop().run_in_executor(None, told)
+        # A thread cannot be cancelled, and what it tells would overtake what comes after.
+        result = await _to_the_end(asyncio.get_running_loop().run_in_executor(None, told))
     if iscoroutine(result):
         await result
 
