@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.context import get_current
 
 from callspan import traced, use_config
-from callspan.callbacks import BaseCallbackHandler
+from callspan.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from callspan.callbacks.collector import send_waiting
 from support import SpanLog, current
 
@@ -29,6 +29,13 @@ async def anumbers(stop: int = 3) -> AsyncIterator[str]:
     for _ in range(stop):
         await asyncio.sleep(0)
         yield current()
+
+
+class Slow(AsyncCallbackHandler):
+    """A handler that an ending run waits for."""
+
+    async def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
 
 
 def last(handler: Any) -> tuple[str, Any]:
@@ -164,15 +171,23 @@ async def test_async_given_up(way: Any, chunks: int, spans: SpanLog) -> None:
     assert [type(error) for error in errors] == ([GeneratorExit] if chunks else [])
 
 
-def test_left_open_when_the_loop_ends(spans: SpanLog) -> None:
-    """The loop closes what is still open as it shuts down: so end the runs."""
+@pytest.mark.parametrize("streams", [1, 20])
+def test_left_open_when_the_loop_ends(streams: int, spans: SpanLog) -> None:
+    """The loop closes what is still open as it shuts down: so end the runs.
+
+    It closes all generators at the same time, and would complain of one within another that is
+    still telling an async handler of its end.
+    """
     kept: list[Any] = []
 
     async def main() -> None:
-        kept.append(anumbers())
-        await kept[0].__anext__()
+        for _ in range(streams):
+            kept.append(anumbers())
+            await kept[-1].__anext__()
 
-    asyncio.run(main())
+    with use_config(callbacks=[Slow()]):
+        asyncio.run(main())
+    assert len(spans.ended) == streams
     assert spans.outcomes() == {"anumbers": "abandoned"}
 
 

@@ -7,10 +7,10 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
-from callspan.callbacks.activate import aclose
 from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation, LLMResult
 
@@ -161,7 +161,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
         async def agenerate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             source = fn(*args, **kwargs)
             run = _one(await start.begin(AsyncCallbackManager, args, kwargs))
-            chunks = astream(run, source, *collector())
+            chunks = Owned(astream(run, source, *collector()))
             resume: Callable[..., Any] = chunks.asend
             argument: Any = None
             while True:
@@ -173,7 +173,7 @@ def _wrapped(fn: Any, start: _Start) -> Any:
                     argument = yield chunk
                     resume = chunks.asend
                 except GeneratorExit:
-                    await aclose(chunks)
+                    await chunks.aclose()
                     raise
                 except BaseException as error:  # it is the function's to answer
                     resume, argument = chunks.athrow, error

@@ -7,10 +7,12 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from opentelemetry import trace
 
+from callspan.callbacks import AsyncCallbackHandler
 from callspan.errors import ConfigurationError
 from callspan.language_models import FakeListChatModel, GenericFakeChatModel
 from callspan.output_parsers import StrOutputParser
@@ -20,6 +22,32 @@ from callspan.runnables import Runnable, RunnableLambda, RunnableParallel, Runna
 
 def user() -> trace.Tracer:
     return trace.get_tracer("user")  # of the provider that is the global one now
+
+
+class Slow(AsyncCallbackHandler):
+    """A handler of starts and ends that an ending run waits for."""
+
+    def __init__(self) -> None:
+        self.started: list[UUID] = []
+        self.ended: list[UUID] = []
+
+    async def on_chain_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        self.started.append(run_id)
+
+    async def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        self.started.append(run_id)
+
+    async def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
+        self.ended.append(run_id)
+
+    async def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
+        self.ended.append(run_id)
+
+    async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
+        self.ended.append(run_id)
 
 
 class Source:
@@ -321,6 +349,23 @@ def test_the_event_loop_does_not_adopt_a_sync_stream() -> None:
     asyncio.run(begin())
     assert source.closed == 0
     assert list(kept[0]) == ["1 ", "2 ", "3 "]
+
+
+def test_streams_that_are_open_when_a_loop_ends() -> None:
+    """The loop closes them all at the same time; their parts must be closed by them alone."""
+    kept: list[Any] = []
+    source, slow = Source(), Slow()
+
+    async def begin() -> None:
+        block = RunnableParallel(a=source.asynchronous, b=source.asynchronous)
+        chain = RunnableLambda(source.asynchronous) | RunnablePassthrough() | block
+        model = FakeListChatModel(responses=["a b"])
+        for one in [chain, block, model, RunnablePassthrough() | model] * 5:
+            kept.append(one.astream("x", {"callbacks": [slow]}))
+            await anext(kept[-1])
+
+    asyncio.run(begin())
+    assert sorted(slow.started) == sorted(slow.ended)
 
 
 async def test_a_cancelled_stream_ends_its_runs_with_the_cancellation(handler: Any) -> None:

@@ -101,12 +101,7 @@ def _left(execution: Interpreter) -> Iterator[str]:
 
 
 def _parent(ought: SpanTruth, actual: ReadableSpan, world: World) -> Iterator[str]:
-    names = {
-        span.context.span_id: label(span) for log in world.logs.values() for span in log.started
-    }
-    parent = None
-    if actual.parent is not None:
-        parent = "remote" if actual.parent.is_remote else names.get(actual.parent.span_id, "?")
+    parent = world.name_of(actual.parent)
     expected = None if ought.parent is None else ought.parent.name
     if parent != expected:
         yield f"{ought.name} in {ought.provider} has the parent {parent}, not {expected}"

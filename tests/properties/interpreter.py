@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 from opentelemetry.context import attach, detach, get_current, get_value, set_value
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -35,7 +34,6 @@ from callspan import (
     use_config,
 )
 from callspan.callbacks import CallbackManager
-from support import label
 
 from . import programs as p
 from .by_hand import Handle, begin
@@ -183,9 +181,8 @@ class Interpreter:
         if not self.traced:
             return
         run.run_id = CallbackManager.configure().parent_run_id
-        span = get_current_span()
-        current = label(span) if isinstance(span, ReadableSpan) else None
-        ought = inner.span.name if inner.span and inner.span.provider != ANYBODYS else None
+        current = self.world.name_of(get_current_span().get_span_context())
+        ought = inner.span.name if inner.span else None
         if current != ought:
             self.wrong.append(f"in {run.name} the current span is {current}, not {ought}")
         if get_value("baggage") != inner.baggage:
@@ -503,6 +500,7 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
         except asyncio.CancelledError as error:
             interrupted = error
     if interrupted is not None:
+        await asyncio.gather(task, return_exceptions=True)  # so that somebody has looked at it
         raise interrupted
 
 

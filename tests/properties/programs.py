@@ -18,8 +18,8 @@ Items = tuple[Any, ...]
 KINDS = ("chain", "agent", "tool", "retriever", "llm")
 TRACERS = ("G", "A", "A2", "B")
 """OTelCallbackHandlers: of the global provider, two of one other, and one of a third."""
-RECORDERS = ("inline", "aside", "async", "raising")
-"""Handlers that record what they hear; `aside` and `async` ones take their time."""
+RECORDERS = ("inline", "aside", "async", "awaited", "raising")
+"""Handlers that record what they hear; an async run waits for `aside`, `async` and `awaited`."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,6 @@ class Grammar:
     """Whether coroutines may; an async program's sync functions have sync bodies."""
     in_loop: bool
     """Whether an event loop is around, which KeyboardInterrupt would break."""
-    recorders: tuple[str, ...] = RECORDERS
     ticks: bool = False
     """Whether tasks are cancelled after a number of turns."""
     yields: str = "no"
@@ -191,7 +190,7 @@ class Grammar:
 
     @property
     def handlers(self) -> st.SearchStrategy[tuple[str, ...]]:
-        some = st.sampled_from(TRACERS) | st.sampled_from(self.recorders)
+        some = st.sampled_from(TRACERS) | st.sampled_from(RECORDERS)
         return st.lists(some, max_size=3).map(tuple)
 
     @property

@@ -27,7 +27,7 @@ _some = settings(
 )
 _SYNC = Grammar(is_async=False, in_loop=False)
 _ASYNC = Grammar(is_async=True, in_loop=True)
-_TICKS = Grammar(is_async=True, in_loop=True, recorders=("inline", "async", "raising"), ticks=True)
+_TICKS = Grammar(is_async=True, in_loop=True, ticks=True)
 
 
 @_some

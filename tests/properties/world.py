@@ -12,6 +12,7 @@ from uuid import UUID
 from opentelemetry.context import Context, get_value
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.trace import SpanContext
 
 from callspan import OTelCallbackHandler
 from callspan.callbacks import AsyncCallbackHandler, BaseCallbackHandler
@@ -70,9 +71,12 @@ def _recorder(name: str, base: type, **attributes: Any) -> Any:
                 raise ValueError("a handler's own failure")
 
         async def atold(self: Any, *args: Any, **kwargs: Any) -> None:
+            if event.endswith("_start"):  # a cancellation may cut it short, once it has begun
+                told(self, *args, **kwargs)
             await asyncio.sleep(0)
-            told(self, *args, **kwargs)
             await asyncio.sleep(0)
+            if not event.endswith("_start"):
+                told(self, *args, **kwargs)
 
         return atold if base is AsyncCallbackHandler else told
 
@@ -83,6 +87,7 @@ _RECORDERS = {
     "inline": _recorder("inline", BaseCallbackHandler, run_inline=True),
     "aside": _recorder("aside", BaseCallbackHandler),
     "async": _recorder("async", AsyncCallbackHandler),
+    "awaited": _recorder("awaited", AsyncCallbackHandler, run_inline=True),
     "raising": _recorder("raising", BaseCallbackHandler, run_inline=True),
 }
 
@@ -113,10 +118,10 @@ class _Complaints(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        message = f"{record.name}: {record.getMessage()} {error!r}"
         if "a handler's own failure" not in message:
-            error = record.exc_info[1] if record.exc_info else None
-            self.messages.append(f"{record.name}: {message} {error!r}")
+            self.messages.append(message)
 
 
 class World:
@@ -145,6 +150,17 @@ class World:
             "B": OTelCallbackHandler(tracer_provider=self.providers["B"]),
         }
         self.complaints: list[str] = []
+
+    def name_of(self, span: SpanContext | None) -> str | None:
+        """The run, or the name of the user's span, that a span context belongs to."""
+        if span is None or not span.is_valid:
+            return None
+        if span.is_remote:
+            return "remote"
+        names = {
+            one.context.span_id: label(one) for log in self.logs.values() for one in log.started
+        }
+        return names.get(span.span_id, "?")
 
     @contextmanager
     def open(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -40,9 +41,9 @@ class Clients:
         """
         key = tuple(options.items())
         if key not in self._kept:
-            self._kept[key] = _made(Anthropic, options)
-        client: Anthropic = self._kept[key]
-        return client
+            self._kept[key] = client = _made(Anthropic, options)
+            weakref.finalize(self, client.close)  # in a cycle, its sockets might be collected first
+        return self._kept[key]  # type: ignore[no-any-return]
 
     async def of_running_loop(self, options: Mapping[str, Any]) -> AsyncAnthropic:
         """Return the async client with these options for the running event loop.

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import Token
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.context import Context, attach, detach, get_current
+
+from callspan.callbacks.owned import aclose, begin
 
 T = TypeVar("T")
 Keep = Callable[[Any], object]
@@ -122,7 +125,7 @@ async def astep(
     end: Callable[[BaseException | None], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[T, Any]:
     """As `step`, of an async generator or iterator."""
-    resume: Callable[..., Any] = source.__anext__
+    resume: Callable[..., Any] = partial(begin, source)
     arguments: tuple[Any, ...] = ()
     try:
         while True:
@@ -151,16 +154,6 @@ async def astep(
         if end is not None:
             await end(error)
         raise
-
-
-async def aclose(source: AsyncIterator[Any]) -> None:
-    """Close an async generator, or an iterator that can be.
-
-    Not one that somebody is closing already: an event loop that shuts down closes the generators
-    that are left one by one, the inner ones too.
-    """
-    if hasattr(source, "aclose") and not getattr(source, "ag_running", False):
-        await source.aclose()
 
 
 def _thrower(source: Any, error: BaseException) -> Callable[[BaseException], Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
-from contextlib import aclosing
 from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.owned import Owned
 from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
@@ -208,7 +208,7 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         whole: list[Any] = []
 
         async def body() -> AsyncGenerator[Any, None]:
-            async with aclosing(io.pull(source(ask.messages, **ask.kwargs))) as pulled:
+            async with Owned(io.pull(source(ask.messages, **ask.kwargs))) as pulled:
                 async for chunk in _to_the_end(pulled, run):
                     chunks.append(chunk)
                     await io.done(run.on_llm_new_token(chunk.message.content, chunk=chunk))
@@ -222,7 +222,7 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
             lambda: LLMResult(generations=[whole]),
             lambda error: {} if error is None else {"response": _so_far(chunks)},
         )
-        async with aclosing(io.pull(output)) as downstream:
+        async with Owned(io.pull(output)) as downstream:
             async for message in downstream:
                 yield message
 

@@ -13,12 +13,12 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
+from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
 from callspan.runnables.config import RunnableConfig, config_list, merge_configs
@@ -102,7 +102,7 @@ class Runnable(ABC, Generic[Input, Output]):
             total.add(chunk)
         if not total.empty:
             output = io.stream(self)(total.value(), config, **kwargs)
-            async with aclosing(io.pull(output)) as chunks:
+            async with Owned(io.pull(output)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing
 from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.owned import Owned
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.config import RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
@@ -126,6 +126,6 @@ class StreamingBlock(Block[Input, Output]):
         given = chunks()
         body = self._stream(given, Frame(io, run, config, kwargs))
         output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
-        async with aclosing(given), aclosing(io.pull(output)) as downstream:
+        async with Owned(given), Owned(io.pull(output)) as downstream:
             async for chunk in downstream:
                 yield chunk

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
 from functools import partial
 from typing import Any, overload
 
 from callspan.callbacks.drive import call
 from callspan.callbacks.managers import CallbackManager
+from callspan.callbacks.owned import Owned
 from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Input, Output, Runnable
@@ -134,7 +134,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         """What the function's result stands for: the sum of chunks, a block's output, or itself."""
         if function.streams:
             total = Total()
-            async with aclosing(frame.io.pull(result)) as chunks:
+            async with Owned(frame.io.pull(result)) as chunks:
                 async for chunk in chunks:
                     total.add(chunk)
             result = total.value()
@@ -156,7 +156,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         elif not function.streams:
             yield result
             return
-        async with aclosing(frame.io.pull(result)) as chunks:
+        async with Owned(frame.io.pull(result)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

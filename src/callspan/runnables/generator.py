@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
 from typing import Any
 
+from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError
 from callspan.runnables.base import Input, Output
 from callspan.runnables.block import Frame, StreamingBlock
@@ -40,7 +40,7 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
             yield given
 
         total = Total()
-        async with aclosing(self._stream(once(), frame)) as chunks:
+        async with Owned(self._stream(once(), frame)) as chunks:
             async for chunk in chunks:
                 total.add(chunk)
         return total.value()
@@ -54,6 +54,6 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
             )
             raise ConfigurationError(f"{self.name} is {kind}: use {method}")
         output = self._function(frame.io.as_stream(source))
-        async with aclosing(frame.io.pull(output)) as chunks:
+        async with Owned(frame.io.pull(output)) as chunks:
             async for chunk in chunks:
                 yield chunk

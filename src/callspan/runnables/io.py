@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from callspan.callbacks.drive import astream, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import pulled_in_thread
 from callspan.runnables.workers import Tasks, ThreadLock, Threads
 
@@ -37,7 +38,7 @@ class IO:
     stream: Callable[[Any], Callable[..., Stream]]
     """Return a block's `stream`."""
     transform: Callable[[Any], Callable[..., Stream]]
-    """Return a block's `transform`."""
+    """Return a block's `transform`; its caller closes what that gives."""
     in_run: Callable[..., Stream]
     """Stream what an async generator yields, in the run that ends with it."""
     next: Callable[..., Any]
@@ -155,7 +156,7 @@ ASYNC: Final = IO(
     done=_awaited,
     invoke=attrgetter("ainvoke"),
     stream=attrgetter("astream"),
-    transform=attrgetter("atransform"),
+    transform=lambda block: lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs)),
     in_run=astream,
     next=anext,
     pull=_closable,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from callspan.callbacks.owned import Owned
 from callspan.runnables.base import Input, RunnableLike
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import merged, shared, together
@@ -60,6 +60,6 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
             for (key, step), one in zip(self.steps.items(), sources, strict=True)
         }
         limit = frame.config.get("max_concurrency")
-        async with aclosing(merged(frame.io, streams, limit)) as chunks:
+        async with Owned(merged(frame.io, streams, limit)) as chunks:
             async for key, chunk in chunks:
                 yield AddableDict({key: chunk})

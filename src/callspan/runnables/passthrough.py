@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
+from callspan.callbacks.owned import Owned
 from callspan.errors import InputError
 from callspan.runnables.base import Other, RunnableLike
 from callspan.runnables.block import Frame, StreamingBlock
@@ -69,7 +69,7 @@ class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
 
         io = frame.io
         mapped = io.transform(self.mapper)(io.as_stream(again()), frame.child())
-        async with aclosing(io.pull(mapped)) as chunks:
+        async with Owned(io.pull(mapped)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
