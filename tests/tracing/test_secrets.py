@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callspan.tracing.content import ContentGate
@@ -46,6 +46,7 @@ ASSIGNED = [
     ("postgres://bob:hunter2@db:5432/shop", "hunter2"),
     ("redis://:hunter2@cache", "hunter2"),
     ("amqp://bob:hun@ter2@mq", "ter2"),
+    ("https://sk_live_abcdefgh1:x@api.test", "abcdefgh1"),
     ("AWS_SECRET_ACCESS_KEY=abcdef", "abcdef"),
 ]
 
@@ -168,6 +169,8 @@ FRAGMENTS = [
 ]
 
 
+@example("password=Bearer sk-")
+@example("://token://sk-\\@")
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=60).map("".join))
 def test_fragments_of_secrets_in_any_order_are_read(text: str) -> None:
     """Masks must not make up new secrets, or swallow what stands between two of them."""

@@ -103,7 +103,7 @@ _SHAPES: Final = re.compile(
       [\s\S]*?(?:-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|\Z)
     | Bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
     | bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
-    | ://(?P<user>[^\s/:@"'<>]{0,128}:)[^\s/"'<>]{1,256}(?=@)
+    | ://(?P<user>[^\s/:@"'<>]{0,128}:)(?!\[secret\])[^\s/"'<>]{1,256}(?=@)
     """,
     re.VERBOSE,
 )
@@ -124,7 +124,8 @@ _ASSIGNED: Final = re.compile(
 _VALUE: Final = re.compile(
     r"""
       (?<=["'])[^"'\\\r\n]+
-    | (?i:(?:basic|bearer|digest|token)\ {1,2})?
+    | (?!(?i:basic|bearer|digest|token)\ {1,2}\[secret\])  # which was read before
+      (?i:(?:basic|bearer|digest|token)\ {1,2})?
       (?P<bare>[^\s"'\\&,;<>(){}\[\]]{2,}(?:;\ ?[\w.-]{1,64}=[^\s;,"']{1,4096})*)
     """,
     re.VERBOSE,
@@ -152,7 +153,7 @@ def without_secrets(text: str) -> str:
 def _masked(match: re.Match[str]) -> str:
     shape = match[0]
     if shape.startswith("://"):
-        return f"://{match['user']}{MASK}"
+        return f"://{_SHAPES.sub(_masked, match['user'])}{MASK}"  # a key may be the user, too
     return f"{shape[:7]}{MASK}" if shape.startswith(("Bearer ", "bearer ")) else MASK
 
 
