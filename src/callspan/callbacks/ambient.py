@@ -16,7 +16,7 @@ from callspan.callbacks.activate import Activation
 from callspan.callbacks.listeners import Listeners, check_handlers, listeners_of
 from callspan.errors import ConfigurationError
 
-_SCOPE_KEY: Final = create_key("callspan-scope")
+SCOPE_KEY: Final = create_key("callspan-scope")
 
 
 class Scope:
@@ -52,12 +52,12 @@ class Scope:
 
 def scope_of(context: Context) -> Scope | None:
     """Return what `context` carries of the run around it."""
-    return context.get(_SCOPE_KEY)  # type: ignore[return-value]
+    return context.get(SCOPE_KEY)  # type: ignore[return-value]
 
 
 def with_scope(scope: Scope, context: Context) -> Context:
     """Return `context` with `scope` in it."""
-    return Context({**context, _SCOPE_KEY: scope})
+    return Context({**context, SCOPE_KEY: scope})
 
 
 FindImplicit = Callable[[Sequence[Any]], Any]

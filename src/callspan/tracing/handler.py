@@ -25,7 +25,7 @@ from callspan.errors import ConfigurationError
 from callspan.tracing.attributes import RunStart, labels, names, of_input
 from callspan.tracing.content import ContentGate
 from callspan.tracing.ending import finish, finish_all, lost_below
-from callspan.tracing.outcome import error_type, outcome_of
+from callspan.tracing.outcome import Outcome, error_type, outcome_of
 from callspan.tracing.registry import Record, Registry, all_registries, registry_of
 from callspan.tracing.serialize import cut_text
 from callspan.tracing.suppress import is_suppressed
@@ -340,9 +340,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
         tags: list[str] | None,
         metadata: dict[str, Any] | None,
         extra: dict[str, Any],
+        context: Context | None = None,
     ) -> None:
         registry = self._registry()
-        context = get_current()
+        if context is None:
+            context = get_current()
         if (
             registry is None
             or is_suppressed(context)
@@ -381,12 +383,15 @@ class OTelCallbackHandler(BaseCallbackHandler):
             record = None if registry is None else registry.close(run_id)
         if record is None or registry is None:
             return
-        outcome = outcome_of(error)
+        outcome = self._outcome(record, error)
         try:
             if outcome == "cancelled":
                 finish_all(lost_below(registry, record), "cancelled")
         finally:
             finish(record, outcome, result, error)
+
+    def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
+        return outcome_of(error)
 
     def _event(
         self, run_id: UUID, name: str, data: Any, attributes: dict[str, Any] | None = None

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from callspan.tracing.content import ContentGate
 from callspan.tracing.text import well_formed
 
-Outcome = Literal["ok", "error", "cancelled", "abandoned", "unfinished"]
+Outcome = Literal["ok", "error", "cancelled", "abandoned", "interrupted", "unfinished"]
 
 _CANCELLED: Final = (
     asyncio.CancelledError,

@@ -25,8 +25,8 @@ from callspan.callbacks.ambient import scope_of
 from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
 from callspan.tracing.attributes.names import SCHEMA_URL
 
-_SPANS_KEY: Final = create_key("callspan-spans")
-(_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+SPANS_KEY: Final = create_key("callspan-spans")
+(SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
 _DROPS_BELOW_UNSAMPLED: Final = "localParentNotSampled:AlwaysOffSampler"
 """What the description of a ParentBased sampler says that drops the children of dropped spans."""
 _RECENT: Final = 1_000
@@ -132,13 +132,13 @@ class Registry:
 
         Its span would be as empty as the current one, which so can stand for it.
         """
-        span: Span | None = context.get(_SPAN_KEY)  # type: ignore[assignment]
+        span: Span | None = context.get(SPAN_KEY)  # type: ignore[assignment]
         if span is None or span.is_recording() or not self._drops_below_unsampled:
             return False
         above = span.get_span_context()
         if above.trace_flags.sampled or above.is_remote or not above.is_valid:
             return False
-        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if parent_run_id is None:
             return around is None
         scope = scope_of(context)
@@ -194,15 +194,15 @@ class Registry:
             span = NonRecordingSpan(ended)
         else:
             return context
-        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if around is None:
             return Context(
-                {**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, {self: span})}
+                {**context, SPAN_KEY: span, SPANS_KEY: _Spans(run_id, self, {self: span})}
             )
         spans = {**around.by_registry, self: span}
         if around.run_id.int == run_id.int and around.current.is_global:
-            return Context({**context, _SPANS_KEY: _Spans(run_id, around.current, spans)})
-        return Context({**context, _SPAN_KEY: span, _SPANS_KEY: _Spans(run_id, self, spans)})
+            return Context({**context, SPANS_KEY: _Spans(run_id, around.current, spans)})
+        return Context({**context, SPAN_KEY: span, SPANS_KEY: _Spans(run_id, self, spans)})
 
     def _parent(self, parent_run_id: UUID | None, context: Context) -> Context:
         """Return `context` with the span that is to be the parent.
@@ -219,8 +219,8 @@ class Registry:
                 found = self.span_context(parent_run_id)
                 if found is not None:
                     return set_span_in_context(NonRecordingSpan(found), context)
-        current: Span = context.get(_SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
-        around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
+        current: Span = context.get(SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
+        around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if self._is_ours(current, around):
             return context
         own = INVALID_SPAN if around is None else around.by_registry.get(self, INVALID_SPAN)

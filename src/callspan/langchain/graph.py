@@ -1,0 +1,105 @@
+"""What LangGraph adds: control flow that is no error, graphs that pause and are resumed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from langchain_core.callbacks import BaseCallbackHandler
+from opentelemetry.trace import SpanContext
+
+from callspan.langchain.internals import graph_control_flow
+from callspan.tracing.registry import Record, Registry
+
+try:
+    from langgraph.callbacks import GraphCallbackHandler as GraphHandler
+except ImportError:  # no LangGraph, or one that does not tell of interrupts
+    GraphHandler = BaseCallbackHandler  # type: ignore[assignment,misc]
+
+__all__ = ["GraphHandler", "Interrupts", "is_control_flow"]
+
+_REMEMBERED: Final = 10_000
+"""How many interrupted threads a provider remembers."""
+
+Key = tuple[str, str]
+
+
+def is_control_flow(error: BaseException) -> bool:
+    """Whether an exception is LangGraph's way to pause a graph or to leave a subgraph."""
+    return isinstance(error, graph_control_flow())
+
+
+class Interrupts:
+    """The graphs of one provider that were interrupted, by their checkpointer's thread."""
+
+    def __init__(self) -> None:
+        self._paused: set[int] = set()
+        self._interrupted: dict[Key, SpanContext] = {}
+
+    @classmethod
+    def of(cls, registry: Registry | None) -> Interrupts:
+        """Return the one that belongs to a provider's registry."""
+        if registry is None:
+            return cls()
+        found = _by_registry.get(registry)
+        if found is None:
+            found = _by_registry.setdefault(registry, cls())
+        return found
+
+    def paused(self, record: Record) -> None:
+        """Note that a graph's run has paused."""
+        self._paused.add(record.start.run_id.int)
+
+    def raised(self, record: Record, error: BaseException) -> None:
+        """Note that a node was interrupted: so will be its graph."""
+        if type(error).__name__ == "GraphInterrupt" and record.parent_run_id is not None:
+            self._paused.add(record.parent_run_id.int)
+
+    def ended(self, record: Record) -> bool:
+        """Tell whether a run that ends was interrupted, and remember its thread if it was."""
+        key, thread = record.start.run_id.int, _thread(record)
+        if key not in self._paused:
+            if thread is not None and self._interrupted:
+                self._forget(thread, record)
+            return False
+        self._paused.discard(key)
+        if thread is not None:
+            self._interrupted.pop(thread, None)
+            self._interrupted[thread] = record.span.get_span_context()
+            if len(self._interrupted) > _REMEMBERED:
+                self._interrupted.pop(next(iter(self._interrupted)), None)
+        return True
+
+    def resumed(self, record: Record, inputs: Any) -> None:
+        """Link a run whose input says that it resumes a graph."""
+        if self._interrupted and (inputs is None or getattr(inputs, "resume", None) is not None):
+            self.link(record)
+
+    def link(self, record: Record) -> None:
+        """Link a run to the interrupted one of the same thread."""
+        thread = _thread(record)
+        interrupted = None if thread is None else self._interrupted.get(thread)
+        if interrupted is not None and not any(
+            link.context == interrupted for link in getattr(record.span, "links", ())
+        ):
+            record.span.add_link(interrupted)
+
+    def _forget(self, thread: Key, record: Record) -> None:
+        if any(
+            link.context == self._interrupted.get(thread)
+            for link in getattr(record.span, "links", ())
+        ):
+            self._interrupted.pop(thread, None)
+
+
+_by_registry: Final[WeakKeyDictionary[Registry, Interrupts]] = WeakKeyDictionary()
+
+
+def _thread(record: Record) -> Key | None:
+    metadata = record.start.metadata
+    thread = metadata.get("thread_id")
+    if thread is None or (
+        "langgraph_node" in metadata and "langgraph_checkpoint_ns" not in metadata
+    ):
+        return None
+    return str(thread), str(metadata.get("langgraph_checkpoint_ns", ""))

@@ -1,0 +1,207 @@
+"""OTelCallbackHandler as LangChain and LangGraph take it: the same spans, made current by asking."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from functools import partial
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+from opentelemetry.context import Context, get_current
+
+from callspan import tracing
+from callspan.callbacks.ambient import scope_of
+from callspan.langchain.graph import GraphHandler, Interrupts, is_control_flow
+from callspan.langchain.internals import awaits, driver_of, starts_text_model, suspends
+from callspan.langchain.live import LiveContext, Surroundings, put_away
+from callspan.langchain.runs import LiveRun, open_runs, strand
+from callspan.tracing.ending import finish_all, lost_below
+from callspan.tracing.outcome import Outcome
+from callspan.tracing.registry import Record
+
+
+class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
+    """Makes a span of every run of LangChain and LangGraph it hears of.
+
+    Pass it as a callback in the config of a call, or to the constructor of one object. In the body
+    of a run its span is the current one: what HTTP clients and the user's own code trace there is
+    part of it. Arguments, attributes and options are those of `callspan.OTelCallbackHandler`; in
+    callspan's own blocks it does what that one does.
+    """
+
+    @property
+    def run_inline(self) -> bool:  # type: ignore[override]
+        """Whether async runs call this handler in their own task: they do.
+
+        But for the start of a text model, if there are handlers that are not called inline:
+        LangChain then would not tell those of it.
+        """
+        manager = starts_text_model(sys._getframe(1))
+        return manager is None or all(
+            isinstance(one, OTelCallbackHandler) or one.run_inline for one in manager.handlers
+        )
+
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note when the first token came, and whether a generator sent it."""
+        super().on_llm_new_token(token, run_id=run_id, **kwargs)
+        _note_chunk(run_id, sys._getframe(1))
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note when the first content came, and whether a generator sent it."""
+        if isinstance(event, dict) and event.get("event") == "content-block-delta":
+            super().on_llm_new_token("", run_id=run_id)
+        _note_chunk(run_id, sys._getframe(1))
+
+    def on_interrupt(self, event: Any) -> None:
+        """Note that a graph paused: its run will end as interrupted."""
+        record = None if event.run_id is None else self._record(event.run_id)
+        if record is not None:
+            self._interrupts.paused(record)
+
+    def on_resume(self, event: Any) -> None:
+        """Link the run that resumes a graph to the one that was interrupted."""
+        record = None if event.run_id is None else self._record(event.run_id)
+        if record is not None:
+            self._interrupts.link(record)
+
+    @property
+    def _interrupts(self) -> Interrupts:
+        return Interrupts.of(self._last_registry())
+
+    def _start(
+        self,
+        kind: str,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        tags: list[str] | None,
+        metadata: dict[str, Any] | None,
+        extra: dict[str, Any],
+        context: Context | None = None,
+    ) -> None:
+        by_langchain, driver = driver_of(sys._getframe(1))
+        if not by_langchain:
+            super()._start(
+                kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, context
+            )
+            return
+        _bury(driver)
+        registry = self._registry()
+        run = open_runs.get(run_id.int)
+        if registry is None or (run is not None and registry in run.registries):
+            return
+        around = None
+        if run is None:
+            around = Surroundings(driver)
+            run = LiveRun(run_id, parent_run_id, kind, driver, around.context, around.innermost)
+        parent_run_id = self._parent(run, parent_run_id)
+        super()._start(
+            kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, run.around
+        )
+        record = registry.get(run_id)
+        if record is None:
+            return
+        if kind == "chain":
+            self._interrupts.resumed(record, inputs)
+        run.traced_in(registry)
+        if around is not None:
+            open_runs.add(run)
+            around.attach(run)
+            _watch(run)
+            open_runs.keep(self._max_open_runs)
+
+    def _parent(self, run: LiveRun, parent_run_id: UUID | None) -> UUID | None:
+        """The parent of a run: LangChain's, where that is right and was heard of.
+
+        LangChain does not know of the bodies of models and retrievers, and of callspan's own runs,
+        and names parents that only LangSmith has seen.
+        """
+        innermost = run.innermost
+        if parent_run_id is not None:
+            if (
+                innermost is not None
+                and innermost.has_no_config
+                and innermost.parent_run_id == parent_run_id
+            ):
+                return innermost.run_id
+            if self.get_span_context(parent_run_id) is not None:
+                return parent_run_id
+        scope = scope_of(run.around)
+        around = None if scope is None else scope.run_id
+        known = around is not None and self.get_span_context(around) is not None
+        return around if known else None
+
+    def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
+        super()._end(run_id, result, error)
+        if open_runs.remove(run_id.int) is not None:
+            _bury(sys._getframe(1))
+            put_away()
+
+    def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
+        if error is not None and is_control_flow(error):
+            self._interrupts.raised(record, error)
+            return "interrupted"
+        if error is None and self._interrupts.ended(record):
+            return "interrupted"
+        return super()._outcome(record, error)
+
+
+def _note_chunk(run_id: UUID, frame: FrameType) -> None:
+    """See from the first chunk whether the body is a generator, which waits between the chunks."""
+    run = open_runs.get(run_id.int)
+    if run is None or run.streams:
+        return
+    run.streams = True
+    if open_runs.on_stack(run, frame):
+        run.carried = run.code is None or not suspends(run.code)
+        return
+    _, driver = driver_of(frame)
+    if driver is not None and suspends(driver.f_code):
+        run.carried = False
+        open_runs.move(run, driver)
+
+
+def _watch(run: LiveRun) -> None:
+    """Have the task of an async model, retriever or tool tell if it is done before the run is.
+
+    LangChain sends nothing if one is cancelled.
+    """
+    if run.kind != "chain" and run.code is not None and awaits(run.code):
+        task = asyncio.current_task()
+        if task is not None:
+            done = partial(_task_done, run)
+            task.add_done_callback(done)
+            run.forget = partial(task.remove_done_callback, done)
+
+
+def _task_done(run: LiveRun, _task: Any) -> None:
+    _lost(run)
+
+
+def _bury(frame: FrameType | None) -> None:
+    """End the runs that were cancelled unheard: those of this task that are not on its stack."""
+    context, here = get_current(), None
+    while isinstance(context, LiveContext):
+        run = context.run
+        if run.open and run.kind != "chain" and run.code is not None and not suspends(run.code):
+            here = here or strand()
+            if run.strand == here and not open_runs.on_stack(run, frame):
+                _lost(run)
+        context = context.under
+
+
+def _lost(run: LiveRun) -> None:
+    if open_runs.remove(run.run_id.int) is not None:
+        finish_all(_records(run), "cancelled")
+
+
+def _records(run: LiveRun) -> Iterator[Record]:
+    for registry in run.registries:
+        record = registry.close(run.run_id)
+        if record is not None:
+            yield from lost_below(registry, record)
+            yield record

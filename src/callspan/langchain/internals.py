@@ -1,0 +1,140 @@
+"""What of LangChain, LangGraph and asyncio is read that they do not promise to keep.
+
+Nothing is patched. Each name here has a test in tests/langchain/test_canaries.py, which fails when
+a new version has changed what it stands for.
+"""
+
+from __future__ import annotations
+
+import asyncio.events
+import os
+import sys
+from functools import lru_cache
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final, Literal
+
+import langchain_core.callbacks
+import langchain_core.runnables.config
+from langchain_core.runnables.config import var_child_runnable_config
+
+Place = Literal["own", "callbacks", "library", "elsewhere"]
+
+STEP_OF_LOOP: Final[CodeType] = asyncio.events.Handle._run.__code__
+"""The frame in which an event loop runs a step of a task: what is above it is another's."""
+
+_OWN: Final = tuple(
+    str(Path(__file__).parents[1] / name) + os.sep for name in ("langchain", "tracing")
+)
+_CALLBACKS: Final = str(Path(langchain_core.callbacks.__file__).parent) + os.sep
+_LIBRARY: Final = str(Path(os.__file__).parent) + os.sep
+_PACKAGES: Final = tuple(_LIBRARY + name for name in ("site-packages", "dist-packages"))
+_CONFIG: Final = langchain_core.runnables.config.__file__
+
+_RETURNS_EARLY: Final = frozenset({"_start", "_astart", "<listcomp>", "<genexpr>"})
+"""Functions that start a run for the function that calls them; the first two are LangGraph's."""
+_WITH_RUN: Final = frozenset({"_generate_with_cache", "_agenerate_with_cache"})
+"""Methods of a model that run the body of one of several runs, which `run_manager` tells."""
+_SUSPENDS: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+
+
+def config_run() -> int | None:
+    """The run in whose body we are, as far as LangChain's config variable knows.
+
+    It is set around the bodies of chains, tools and nodes, not of models and retrievers.
+    """
+    config = var_child_runnable_config.get()
+    if config is None:
+        return None
+    run_id = getattr(config.get("callbacks"), "parent_run_id", None)
+    return None if run_id is None else run_id.int  # type: ignore[no-any-return]
+
+
+def config_callbacks() -> Any:
+    """The callback manager that LangChain's config variable holds, if any."""
+    config = var_child_runnable_config.get()
+    callbacks = None if config is None else config.get("callbacks")
+    return callbacks if hasattr(callbacks, "inheritable_handlers") else None
+
+
+@lru_cache(maxsize=4096)
+def place_of(filename: str) -> Place:
+    """Whose code a file is, in the search for the frame that drives a run."""
+    if filename.startswith(_OWN):
+        return "own"
+    if filename.startswith(_CALLBACKS):
+        return "callbacks"
+    if filename.startswith(_LIBRARY) and not filename.startswith(_PACKAGES):
+        return "library"
+    return "elsewhere"
+
+
+def driver_of(frame: FrameType | None) -> tuple[bool, FrameType | None]:
+    """Find the frame that told a handler of a run, and is to run its body.
+
+    Args:
+        frame: Where the search begins: a frame of the handler.
+
+    Returns:
+        Whether it was LangChain that called; and the frame, None where nothing is known of it.
+    """
+    told = False
+    while frame is not None:
+        place = place_of(frame.f_code.co_filename)
+        if place == "callbacks":
+            told = True
+        elif place == "library":
+            return True, None
+        elif place == "elsewhere" and not (told and frame.f_code.co_name in _RETURNS_EARLY):
+            return told, frame
+        frame = frame.f_back
+    return told, None
+
+
+def suspends(code: CodeType) -> bool:
+    """Whether a frame of this code may wait while the code that pulls it goes on."""
+    return bool(code.co_flags & _SUSPENDS)
+
+
+def awaits(code: CodeType) -> bool:
+    """Whether this code is a coroutine's."""
+    return bool(code.co_flags & CO_COROUTINE)
+
+
+def run_of(frame: FrameType) -> int | None:
+    """The run whose body a frame runs, where it says so itself."""
+    if frame.f_code.co_name not in _WITH_RUN:
+        return None
+    run_id = getattr(frame.f_locals.get("run_manager"), "run_id", None)
+    return None if run_id is None else run_id.int  # type: ignore[no-any-return]
+
+
+def pulls_generator(frame: FrameType) -> bool:
+    """Whether a frame is LangChain's `run_in_executor`, pulling a sync generator."""
+    code = frame.f_code
+    return (
+        code.co_name == "wrapper"
+        and code.co_filename == _CONFIG
+        and frame.f_locals.get("func") is next
+    )
+
+
+def starts_text_model(frame: FrameType) -> Any:
+    """The manager whose `on_llm_start` asks who is told inline; None elsewhere."""
+    if frame.f_code.co_name == "<listcomp>" and frame.f_back is not None:
+        frame = frame.f_back
+    if frame.f_code.co_name != "on_llm_start" or place_of(frame.f_code.co_filename) != "callbacks":
+        return None
+    return frame.f_locals.get("self")
+
+
+def configured(frame: FrameType) -> Any:
+    """The manager that `configure` is about to return, when it asks its hooks."""
+    return frame.f_locals.get("callback_manager")
+
+
+def graph_control_flow() -> tuple[type[BaseException], ...]:
+    """LangGraph's exceptions that are no errors, if it is there."""
+    errors = sys.modules.get("langgraph.errors")
+    return () if errors is None else (errors.GraphBubbleUp,)

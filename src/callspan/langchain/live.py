@@ -1,0 +1,181 @@
+"""The live Context: which answers, when it is asked, what the body sees that asks.
+
+LangChain tells a handler of a run in a frame that is not the body's, and of its end often in
+another task. A Context that is attached at the start so outlives the run, and is current where
+the body is not: between the chunks of a stream, after the call. The live Context is right there
+too. It holds no span. Whoever asks it for the current span gets the one that is current in the
+frame that asks:
+
+- in the body of a run, that run's span;
+- within a span of the user's own there, the user's;
+- anywhere else, what was current before.
+
+It is attached over the current Context, and put away when its run has ended.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from types import FrameType
+from typing import Any, Final
+
+from opentelemetry.context import Context, attach, get_current
+
+from callspan.callbacks.ambient import SCOPE_KEY, scope_of
+from callspan.langchain.internals import config_run
+from callspan.langchain.runs import Attached, LiveRun, open_runs
+from callspan.tracing.registry import SPAN_KEY, SPANS_KEY
+
+_LIVE: Final = frozenset((SPAN_KEY, SPANS_KEY, SCOPE_KEY))
+
+
+class LiveContext(Attached):
+    """The Context at the start of a run, but for the span, which is looked up when it is used.
+
+    Args:
+        run: The run that starts.
+        under: The Context that is current.
+        innermost: The run in whose body it starts.
+
+    Attributes:
+        base: The first ordinary Context under this one: the user's, or callspan's.
+        covered_in: The run in whose body `base` was covered by a live Context.
+        direct: Whether nothing lies between the run and the one in whose body it starts.
+    """
+
+    __slots__ = ()
+    base: Context
+    covered_in: LiveRun | None
+    direct: bool
+
+    def __init__(self, run: LiveRun, under: Context, innermost: LiveRun | None) -> None:
+        self.run = run
+        self.under = under
+        if isinstance(under, LiveContext):
+            self.base, self.covered_in = under.base, under.covered_in
+            self.direct = under.run is innermost
+        else:
+            self.base, self.covered_in = under, innermost
+            self.direct = True
+
+    def answer(self, frame: FrameType) -> Context:
+        """Return the ordinary Context whose span is current for the code of `frame`."""
+        run: LiveRun | None = self.run
+        if not (
+            run is not None
+            and run.open
+            and self.direct
+            and (run.plain or run.run_id.int == config_run())
+        ):
+            run = open_runs.innermost(self, frame)
+        return self._in(run)
+
+    def _in(self, run: LiveRun | None) -> Context:
+        if run is None or self.covered_in is run or scope_of(self.base) is run.scope:
+            return self.base
+        return run.inside
+
+    def frozen(self, answer: Context) -> Context:
+        """Return an ordinary Context with this one's values and the span of `answer`."""
+        if answer is self.base:
+            return answer
+        kept = {key: value for key, value in self.base.items() if key not in _LIVE}
+        return Context({**kept, **{key: answer[key] for key in _LIVE if key in answer}})
+
+    # What a mapping can be asked. The dict that this is has nothing in it.
+
+    def _as_asked(self) -> Context:
+        return self.frozen(self.answer(sys._getframe(2)))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As a dict's own."""
+        found = self.answer(sys._getframe(1)) if key in _LIVE else self.base
+        return found.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        return (self.answer(sys._getframe(1)) if key in _LIVE else self.base)[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in (self.answer(sys._getframe(1)) if key in _LIVE else self.base)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._as_asked())
+
+    def __len__(self) -> int:
+        return len(self._as_asked())
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._as_asked() == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._as_asked())
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        """As a dict's own."""
+        return self._as_asked().keys()
+
+    def values(self) -> ValuesView[object]:  # type: ignore[override]
+        """As a dict's own."""
+        return self._as_asked().values()
+
+    def items(self) -> ItemsView[str, object]:  # type: ignore[override]
+        """As a dict's own."""
+        return self._as_asked().items()
+
+    def copy(self) -> dict[str, object]:
+        """As a dict's own: what is made of it (`set_value` does) is an ordinary Context."""
+        return {**self._as_asked()}
+
+
+class Surroundings:
+    """What a run starts in.
+
+    Args:
+        driver: The frame that is to run the body; None where that is not known.
+
+    Attributes:
+        context: An ordinary Context, with the span that is current there.
+        innermost: The run in whose body that is.
+    """
+
+    __slots__ = ("_current", "context", "innermost")
+
+    def __init__(self, driver: FrameType | None) -> None:
+        self._current = current = _without_ended(get_current())
+        # The frame itself may have started others just so: the runs of a batch are siblings.
+        above = None if driver is None else driver.f_back
+        self.innermost = open_runs.innermost(current, above)
+        if isinstance(current, LiveContext):
+            self.context = current.frozen(current._in(self.innermost))
+            if not current.run.open:  # or a chain of background tasks would keep every run
+                self._current = self.context
+        else:
+            self.context = current
+
+    def attach(self, run: LiveRun) -> None:
+        """Make the run's live Context current."""
+        attach(LiveContext(run, self._current, run.innermost))
+
+
+def put_away() -> None:
+    """Take the live Contexts of ended runs away, as far as they lie on top here."""
+    current = get_current()
+    left = _without_ended(current)
+    if left is not current:
+        attach(left)
+
+
+def _without_ended(context: Context) -> Context:
+    if isinstance(context, LiveContext) and not context.run.open:
+        config = config_run()
+        while isinstance(context, LiveContext) and not context.run.open:
+            if context.run.run_id.int == config:  # a task that outlives the body it began in
+                break
+            context = context.under
+    return context

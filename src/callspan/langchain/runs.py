@@ -1,0 +1,238 @@
+"""The runs of LangChain that are open, and in whose body a piece of code is.
+
+A callback is told of a run in one frame, and the body runs in another: later, in another task or
+thread, in steps. So which run is the innermost one is found out when somebody asks: from the
+frames that drive the open runs, from LangChain's config variable, and from what was open where
+the Context was copied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from types import CodeType, FrameType
+from typing import Any, Final
+from uuid import UUID
+
+from opentelemetry.context import Context
+
+from callspan.callbacks.ambient import with_scope
+from callspan.langchain.internals import (
+    STEP_OF_LOOP,
+    awaits,
+    config_run,
+    pulls_generator,
+    run_of,
+    suspends,
+)
+from callspan.langchain.scope import LangChainScope
+from callspan.tracing.registry import Registry
+
+
+class LiveRun:
+    """One open run: what its body sees, and who drives it.
+
+    Args:
+        run_id: The run.
+        parent_run_id: The run that it is part of.
+        kind: chain, chat_model, llm, tool or retriever.
+        driver: The frame that is to run its body; it is not kept.
+        around: The Context in which the run was started.
+        innermost: The run in whose body it was started.
+
+    Attributes:
+        inside: The Context as its body is to see it.
+        open: Whether it has not ended.
+        carried: Whether code that inherits a Context from its body is in its body too: not once
+            the body is a generator that waits while its consumer goes on.
+        plain: Whether a function drives it, which ends before anything else goes on.
+        strand: The task or thread that it was started in.
+        streams: Whether a first chunk has come.
+        forget: What to do when it ends, so that its task does not report it as lost.
+    """
+
+    __slots__ = (
+        "around",
+        "carried",
+        "code",
+        "forget",
+        "frame",
+        "innermost",
+        "inside",
+        "kind",
+        "open",
+        "parent_run_id",
+        "plain",
+        "registries",
+        "run_id",
+        "scope",
+        "strand",
+        "streams",
+    )
+
+    def __init__(
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        kind: str,
+        driver: FrameType | None,
+        around: Context,
+        innermost: LiveRun | None,
+    ) -> None:
+        self.run_id = run_id
+        self.parent_run_id = parent_run_id
+        self.kind = kind
+        self.around = around
+        self.scope = LangChainScope(run_id)
+        self.inside = with_scope(self.scope, around)
+        self.registries: list[Registry] = []
+        self.open = True
+        self.innermost = innermost
+        self.strand = strand()
+        self.forget: Callable[[], object] = _nothing
+        self.frame: int | None = None
+        self.code: CodeType | None = None
+        self.carried = True
+        self.plain = False
+        self.streams = False
+        if driver is not None:
+            self.driven_by(driver)
+            self.carried = kind != "chain" or not suspends(driver.f_code)
+
+    def driven_by(self, driver: FrameType) -> None:
+        """Note the frame that runs the body, by its id alone: nothing is kept alive."""
+        self.frame, self.code = id(driver), driver.f_code
+        self.plain = not suspends(driver.f_code) and not awaits(driver.f_code)
+
+    def traced_in(self, registry: Registry) -> None:
+        """Give the body the span that the run has in a provider; the first one's is current."""
+        self.registries.append(registry)
+        inside = with_scope(self.scope, self.around)
+        for one in reversed(self.registries):
+            inside = one.run_context(self.run_id, inside)
+        self.inside = inside
+
+    @property
+    def has_no_config(self) -> bool:
+        """Whether LangChain's config variable is not set in the body."""
+        return self.kind in ("chat_model", "llm", "retriever")
+
+
+def _nothing() -> None:
+    """Most runs have nobody who waits for their end."""
+
+
+def strand() -> int:
+    """The task that runs, or the thread where there is none."""
+    if asyncio._get_running_loop() is not None:
+        task = asyncio.current_task()
+        if task is not None:
+            return id(task)
+    return get_ident()
+
+
+class OpenRuns:
+    """All the runs that are open, by id and by the frame that drives them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, LiveRun] = {}
+        self._by_frame: dict[int, tuple[LiveRun, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[LiveRun]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, key: int | None) -> LiveRun | None:
+        """Return an open run by the number of its id."""
+        return None if key is None else self._by_id.get(key)
+
+    def add(self, run: LiveRun) -> None:
+        """Register a run that starts."""
+        self._by_id[run.run_id.int] = run
+        if run.frame is not None:
+            self._by_frame[run.frame] = (*self._by_frame.get(run.frame, ()), run)
+
+    def remove(self, key: int) -> LiveRun | None:
+        """Take out a run that ends; None if it is not there."""
+        run = self._by_id.pop(key, None)
+        if run is not None:
+            run.open, run.innermost = False, None
+            self._release(run)
+            run.forget()
+        return run
+
+    def move(self, run: LiveRun, driver: FrameType) -> None:
+        """Have another frame drive a run."""
+        self._release(run)
+        run.driven_by(driver)
+        self._by_frame[id(driver)] = (*self._by_frame.get(id(driver), ()), run)
+
+    def _release(self, run: LiveRun) -> None:
+        if run.frame is not None:
+            rest = tuple(one for one in self._by_frame.get(run.frame, ()) if one is not run)
+            if rest:
+                self._by_frame[run.frame] = rest
+            else:
+                self._by_frame.pop(run.frame, None)
+
+    def driven(self, frame: FrameType) -> LiveRun | None:
+        """The newest open run that a frame drives."""
+        for run in reversed(self._by_frame.get(id(frame), ())):
+            if run.code is frame.f_code:
+                return run
+        return None
+
+    def keep(self, bound: int) -> None:
+        """Forget the oldest runs, as many as are open beyond `bound`."""
+        while len(self._by_id) > bound:
+            self.remove(next(iter(self._by_id)))
+
+    def on_stack(self, run: LiveRun, frame: FrameType | None) -> bool:
+        """Whether the frame that drives a run is among the callers of `frame`."""
+        key = run.run_id.int
+        while frame is not None:
+            if (id(frame) == run.frame and frame.f_code is run.code) or run_of(frame) == key:
+                return True
+            frame = frame.f_back
+        return False
+
+    def innermost(self, context: Any, frame: FrameType | None) -> LiveRun | None:
+        """The run in whose body the code of `frame` is; None if there is none.
+
+        Args:
+            context: The current Context.
+            frame: The frame, whose callers are looked at.
+        """
+        pulled = False
+        while frame is not None and frame.f_code is not STEP_OF_LOOP:
+            run = self.get(run_of(frame)) or self.driven(frame)
+            if run is not None:
+                return run
+            pulled = pulled or pulls_generator(frame)
+            frame = frame.f_back
+        # This is another task or thread than the one that runs the body: go by what it inherited.
+        config, here = config_run(), strand()
+        while isinstance(context, Attached):
+            run = context.run
+            if run.run_id.int == config:
+                return run
+            if run.open and (run.carried or pulled) and (run.frame is None or run.strand != here):
+                return run
+            context = context.under
+        scope = LangChainScope.of(context)
+        run = None if scope is None else self.get(scope.run_id.int)
+        return run if run is not None and run.has_no_config else self.get(config)
+
+
+class Attached(Context):
+    """A Context that was attached when a run started; see `callspan.langchain.live`."""
+
+    __slots__ = ("base", "covered_in", "direct", "run", "under")
+    run: LiveRun
+    under: Context
+
+
+open_runs: Final = OpenRuns()
