@@ -98,8 +98,6 @@ _by_registry: Final[WeakKeyDictionary[Registry, Interrupts]] = WeakKeyDictionary
 def _thread(record: Record) -> Key | None:
     metadata = record.start.metadata
     thread = metadata.get("thread_id")
-    if thread is None or (
-        "langgraph_node" in metadata and "langgraph_checkpoint_ns" not in metadata
-    ):
+    if thread is None:
         return None
     return str(thread), str(metadata.get("langgraph_checkpoint_ns", ""))

@@ -1,4 +1,4 @@
-"""OTelCallbackHandler as LangChain and LangGraph take it: the same spans, made current by asking."""
+"""OTelCallbackHandler as LangChain and LangGraph take it; what is current is found by asking."""
 
 from __future__ import annotations
 

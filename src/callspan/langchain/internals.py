@@ -48,7 +48,7 @@ def config_run() -> int | None:
     if config is None:
         return None
     run_id = getattr(config.get("callbacks"), "parent_run_id", None)
-    return None if run_id is None else run_id.int  # type: ignore[no-any-return]
+    return None if run_id is None else run_id.int
 
 
 def config_callbacks() -> Any:
@@ -107,7 +107,7 @@ def run_of(frame: FrameType) -> int | None:
     if frame.f_code.co_name not in _WITH_RUN:
         return None
     run_id = getattr(frame.f_locals.get("run_manager"), "run_id", None)
-    return None if run_id is None else run_id.int  # type: ignore[no-any-return]
+    return None if run_id is None else run_id.int
 
 
 def pulls_generator(frame: FrameType) -> bool:
