@@ -1,5 +1,6 @@
 """LangChain programs for the tests: models, tools and retrievers that say what is current in them,
-and one function that runs a runnable in any of its ways."""
+and one function that runs a runnable in any of its ways.
+"""
 
 from __future__ import annotations
 
@@ -87,8 +88,12 @@ class Model(BaseChatModel):
                 word,
                 usage_metadata=answer.usage_metadata if last else None,
                 tool_call_chunks=[
-                    {"name": c["name"], "args": str(c["args"]).replace("'", '"'), "id": c["id"],
-                     "index": i}
+                    {
+                        "name": c["name"],
+                        "args": str(c["args"]).replace("'", '"'),
+                        "id": c["id"],
+                        "index": i,
+                    }
                     for i, c in enumerate(answer.tool_calls)
                 ]
                 if last

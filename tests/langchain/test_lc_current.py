@@ -74,9 +74,7 @@ def test_a_users_span_in_a_model_is_part_of_it(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_users_span_in_a_retriever_is_part_of_it(
-    way: str, config: Any, spans: SpanLog
-) -> None:
+def test_a_users_span_in_a_retriever_is_part_of_it(way: str, config: Any, spans: SpanLog) -> None:
     """As of a model."""
     run(way, Shelf(), "q", config)
     assert spans.tree() == ["Shelf"]

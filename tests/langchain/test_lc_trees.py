@@ -197,9 +197,7 @@ def test_a_thread_with_a_copied_context_is_in_the_body(
 
 
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
-def test_tasks_in_a_body_are_in_it(
-    way: str, config: Any, spans: SpanLog, tracer: Tracer
-) -> None:
+def test_tasks_in_a_body_are_in_it(way: str, config: Any, spans: SpanLog, tracer: Tracer) -> None:
     """gather, create_task and to_thread copy the Context, in which the run must be found."""
 
     async def work(x: Any) -> Any:
@@ -222,9 +220,7 @@ def test_tasks_in_a_body_are_in_it(
 
 
 @pytest.mark.parametrize("way", ["generate", "agenerate"])
-def test_a_text_model_with_two_prompts_is_two_spans(
-    way: str, config: Any, spans: SpanLog
-) -> None:
+def test_a_text_model_with_two_prompts_is_two_spans(way: str, config: Any, spans: SpanLog) -> None:
     """A model may start several runs in one call."""
     model = TextModel()
     if way == "generate":

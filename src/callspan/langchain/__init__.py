@@ -1,5 +1,6 @@
 """LangChain and LangGraph: the same spans as of callspan's own blocks."""
 
 from callspan.langchain.handler import OTelCallbackHandler
+from callspan.langchain.instrumentor import LangChainInstrumentor
 
-__all__ = ["OTelCallbackHandler"]
+__all__ = ["LangChainInstrumentor", "OTelCallbackHandler"]

@@ -103,11 +103,12 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, run.around
         )
         record = registry.get(run_id)
-        if record is None:
+        if record is not None:
+            run.traced_in(registry)
+            if kind == "chain":
+                self._interrupts.resumed(record, inputs)
+        elif run.innermost is None:  # tracing is off here, and nothing has to be told apart
             return
-        if kind == "chain":
-            self._interrupts.resumed(record, inputs)
-        run.traced_in(registry)
         if around is not None:
             open_runs.add(run)
             around.attach(run)
@@ -128,7 +129,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 and innermost.parent_run_id == parent_run_id
             ):
                 return innermost.run_id
-            if self.get_span_context(parent_run_id) is not None:
+            if open_runs.get(parent_run_id.int) or self.get_span_context(parent_run_id):
                 return parent_run_id
         scope = scope_of(run.around)
         around = None if scope is None else scope.run_id
