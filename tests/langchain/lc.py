@@ -1,6 +1,4 @@
-"""LangChain programs for the tests: models, tools and retrievers that say what is current in them,
-and one function that runs a runnable in any of its ways.
-"""
+"""LangChain objects that note what is current in them, and one function to run them in any way."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ def look() -> None:
 class Model(BaseChatModel):
     """A chat model whose bodies note what is current: plain, streamed, sync and async."""
 
-    answers: list[Any] = ["a b c"]
+    answers: list[Any] = ["a b c"]  # noqa: RUF012  # pydantic copies it
     streams: bool = True
     fails: Any = None
     usage: dict[str, Any] | None = None

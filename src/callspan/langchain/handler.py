@@ -18,6 +18,7 @@ from callspan.langchain.graph import GraphHandler, Interrupts, is_control_flow
 from callspan.langchain.internals import awaits, driver_of, starts_text_model, suspends
 from callspan.langchain.live import LiveContext, Surroundings, put_away
 from callspan.langchain.runs import LiveRun, open_runs, strand
+from callspan.tracing.attributes import names, of_input
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
 from callspan.tracing.registry import Record
@@ -44,6 +45,23 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             isinstance(one, OTelCallbackHandler) or one.run_inline for one in manager.handlers
         )
 
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a chain; the input of a stream is known only now."""
+        self._late_input(run_id, kwargs)
+        super().on_chain_end(outputs, run_id=run_id, **kwargs)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a chain that raised; the input of a stream is known only now."""
+        self._late_input(run_id, kwargs)
+        super().on_chain_error(error, run_id=run_id, **kwargs)
+
+    def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a model, and note whether its answer came from a cache."""
+        record = self._record(run_id) if _is_cached(response) else None
+        if record is not None:
+            record.span.set_attribute(names.RUN_CACHED, True)
+        super().on_llm_end(response, run_id=run_id, **kwargs)
+
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note when the first token came, and whether a generator sent it."""
         super().on_llm_new_token(token, run_id=run_id, **kwargs)
@@ -66,6 +84,15 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         record = None if event.run_id is None else self._record(event.run_id)
         if record is not None:
             self._interrupts.link(record)
+
+    def _late_input(self, run_id: UUID, told: dict[str, Any]) -> None:
+        record = self._record(run_id) if "inputs" in told and self.gate.captures else None
+        if record is not None and record.span.is_recording():
+            record.start.inputs = told["inputs"]
+            record.span.set_attributes(
+                of_input(record.start, self.gate, openinference=self.openinference)
+            )
+            record.start.inputs = None
 
     @property
     def _interrupts(self) -> Interrupts:
@@ -149,6 +176,16 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         if error is None and self._interrupts.ended(record):
             return "interrupted"
         return super()._outcome(record, error)
+
+
+def _is_cached(response: Any) -> bool:
+    """Whether a model's answer came from a cache: LangChain then says that it cost nothing."""
+    for answers in getattr(response, "generations", ()):
+        for answer in answers:
+            usage = getattr(getattr(answer, "message", None), "usage_metadata", None)
+            if usage and usage.get("total_cost") == 0:
+                return True
+    return False
 
 
 def _note_chunk(run_id: UUID, frame: FrameType) -> None:

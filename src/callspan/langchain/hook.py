@@ -66,8 +66,9 @@ def _join(manager: Any, scope: Scope) -> None:
 
 
 def for_langchain(handler: Any) -> Any:
-    """Return what stands for a handler in LangChain's runs: of `callspan.OTelCallbackHandler`, a
-    twin that makes the spans current there; any other handler is used as it is.
+    """Return what stands for a handler in LangChain's runs.
+
+    Of `callspan.OTelCallbackHandler` it is a twin that makes the spans current there.
     """
     if not isinstance(handler, tracing.OTelCallbackHandler) or isinstance(
         handler, OTelCallbackHandler

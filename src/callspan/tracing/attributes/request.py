@@ -59,7 +59,9 @@ def provider_of(start: RunStart) -> str | None:
 
 def server_of(start: RunStart) -> tuple[str, int | None] | None:
     """Return the host and port that are asked; None where no URL is known."""
-    for source in (start.params, start.metadata):
+    # LangChain's models tell their URL among the arguments they were made with.
+    made_with = start.serialized.get("kwargs")
+    for source in (start.params, start.metadata, made_with if type(made_with) is dict else {}):
         for key in () if _URL_SET.isdisjoint(source) else _URL_KEYS:
             url = source.get(key)
             if url is not None:
