@@ -302,9 +302,11 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     handler = OTelCallbackHandler(max_open_runs=50)
     manager = CallbackManager.configure(inheritable_callbacks=[handler])
 
+    managers: list[Any] = []
+
     def start() -> None:
         for _ in range(500):
-            manager.on_chain_start(None, {}, name="lost", run_id=uuid4())
+            managers.append(manager.on_chain_start(None, {}, name="lost", run_id=uuid4()))
 
     thread = threading.Thread(target=start)
     thread.start()
@@ -312,6 +314,6 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     assert len(open_runs) <= 50
     assert len(spans.open) <= 50
     assert set(spans.outcomes().values()) == {"unfinished"}
-    for run_ in open_runs:
-        manager_run = run_.run_id
-        handler.on_chain_end({}, run_id=manager_run)
+    for one in managers:
+        one.on_chain_end({})
+    assert spans.open == []

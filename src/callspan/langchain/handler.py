@@ -9,13 +9,16 @@ from functools import partial
 from types import FrameType
 from typing import Any
 from uuid import UUID
+from weakref import ref
 
 from opentelemetry.context import Context, get_current
 
 from callspan import tracing
+from callspan.callbacks import collector
 from callspan.callbacks.ambient import scope_of
+from callspan.callbacks.ids import copy_of
 from callspan.langchain.graph import GraphHandler, Interrupts, is_control_flow
-from callspan.langchain.internals import awaits, driver_of, starts_text_model, suspends
+from callspan.langchain.internals import awaits, config_run, driver_of, starts_text_model, suspends
 from callspan.langchain.live import LiveContext, Surroundings, put_away
 from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names, of_input
@@ -117,6 +120,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             )
             return
         _bury(driver)
+        told, run_id = run_id, copy_of(run_id)
         registry = self._registry()
         run = open_runs.get(run_id.int)
         if registry is None or (run is not None and registry in run.registries):
@@ -139,7 +143,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         if around is not None:
             open_runs.add(run)
             around.attach(run)
-            _watch(run)
+            _watch(run, told)
             open_runs.keep(self._max_open_runs)
 
     def _parent(self, run: LiveRun, parent_run_id: UUID | None) -> UUID | None:
@@ -153,7 +157,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             if (
                 innermost is not None
                 and innermost.has_no_config
-                and innermost.parent_run_id == parent_run_id
+                and (innermost.parent_run_id == parent_run_id or config_run() == parent_run_id.int)
             ):
                 return innermost.run_id
             if open_runs.get(parent_run_id.int) or self.get_span_context(parent_run_id):
@@ -203,11 +207,13 @@ def _note_chunk(run_id: UUID, frame: FrameType) -> None:
         open_runs.move(run, driver)
 
 
-def _watch(run: LiveRun) -> None:
-    """Have the task of an async model, retriever or tool tell if it is done before the run is.
+def _watch(run: LiveRun, told: UUID) -> None:
+    """See to it that a run ends of which LangChain sends no end.
 
-    LangChain sends nothing if one is cancelled.
+    Of a cancelled model, retriever or tool it sends none: the task tells when it is done. Of a
+    stream left open there may be none: nobody has the id any more that LangChain told.
     """
+    run.id_told = ref(told, partial(_id_gone, run))
     if run.kind != "chain" and run.code is not None and awaits(run.code):
         task = asyncio.current_task()
         if task is not None:
@@ -220,8 +226,14 @@ def _task_done(run: LiveRun, _task: Any) -> None:
     _lost(run)
 
 
+def _id_gone(run: LiveRun, _id: Any) -> None:
+    collector.put_off(partial(_lost, run))  # the garbage collector may be what calls
+
+
 def _bury(frame: FrameType | None) -> None:
     """End the runs that were cancelled unheard: those of this task that are not on its stack."""
+    if collector.waiting:
+        collector.send_waiting()
     context, here = get_current(), None
     while isinstance(context, LiveContext):
         run = context.run
@@ -234,7 +246,8 @@ def _bury(frame: FrameType | None) -> None:
 
 def _lost(run: LiveRun) -> None:
     if open_runs.remove(run.run_id.int) is not None:
-        finish_all(_records(run), "cancelled")
+        suspended = run.code is not None and suspends(run.code)
+        finish_all(_records(run), "abandoned" if suspended else "cancelled")
 
 
 def _records(run: LiveRun) -> Iterator[Record]:

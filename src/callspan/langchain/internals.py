@@ -110,14 +110,17 @@ def run_of(frame: FrameType) -> int | None:
     return None if run_id is None else run_id.int
 
 
-def pulls_generator(frame: FrameType) -> bool:
-    """Whether a frame is LangChain's `run_in_executor`, pulling a sync generator."""
+def pulled_stream(frame: FrameType) -> int | None:
+    """The generator of a model's `_stream`, by its id, that LangChain pulls in a worker thread.
+
+    That is a frame of `run_in_executor`; None for any other.
+    """
     code = frame.f_code
-    return (
-        code.co_name == "wrapper"
-        and code.co_filename == _CONFIG
-        and frame.f_locals.get("func") is next
-    )
+    if code.co_name != "wrapper" or code.co_filename != _CONFIG:
+        return None
+    called, arguments = frame.f_locals.get("func"), frame.f_locals.get("args") or (None,)
+    name = getattr(getattr(arguments[0], "gi_code", None), "co_name", None)
+    return id(arguments[0]) if called is next and name == "_stream" else None
 
 
 def starts_text_model(frame: FrameType) -> Any:

@@ -14,6 +14,7 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, Final
 from uuid import UUID
+from weakref import ref
 
 from opentelemetry.context import Context
 
@@ -22,7 +23,7 @@ from callspan.langchain.internals import (
     STEP_OF_LOOP,
     awaits,
     config_run,
-    pulls_generator,
+    pulled_stream,
     run_of,
     suspends,
 )
@@ -49,6 +50,8 @@ class LiveRun:
         plain: Whether a function drives it, which ends before anything else goes on.
         strand: The task or thread that it was started in.
         streams: Whether a first chunk has come.
+        pulls: The generator of its chunks, by its id, if threads pull it.
+        id_told: A reference to the id that LangChain told, which is to end the run.
         forget: What to do when it ends, so that its task does not report it as lost.
     """
 
@@ -58,12 +61,14 @@ class LiveRun:
         "code",
         "forget",
         "frame",
+        "id_told",
         "innermost",
         "inside",
         "kind",
         "open",
         "parent_run_id",
         "plain",
+        "pulls",
         "registries",
         "run_id",
         "scope",
@@ -91,11 +96,13 @@ class LiveRun:
         self.innermost = innermost
         self.strand = strand()
         self.forget: Callable[[], object] = _nothing
+        self.id_told: ref[UUID] | None = None
         self.frame: int | None = None
         self.code: CodeType | None = None
         self.carried = True
         self.plain = False
         self.streams = False
+        self.pulls: int | None = None
         if driver is not None:
             self.driven_by(driver)
             self.carried = kind != "chain" or not suspends(driver.f_code)
@@ -206,25 +213,44 @@ class OpenRuns:
             context: The current Context.
             frame: The frame, whose callers are looked at.
         """
-        pulled = False
         while frame is not None and frame.f_code is not STEP_OF_LOOP:
             run = self.get(run_of(frame)) or self.driven(frame)
             if run is not None:
                 return run
-            pulled = pulled or pulls_generator(frame)
+            pulled = pulled_stream(frame)
+            if pulled is not None:
+                return self._pulled(pulled, context)
             frame = frame.f_back
         # This is another task or thread than the one that runs the body: go by what it inherited.
         config, here = config_run(), strand()
-        while isinstance(context, Attached):
-            run = context.run
+        for run in _chain(context):
             if run.run_id.int == config:
                 return run
-            if run.open and (run.carried or pulled) and (run.frame is None or run.strand != here):
+            if run.open and run.carried and (run.frame is None or run.strand != here):
                 return run
+        while isinstance(context, Attached):
             context = context.under
         scope = LangChainScope.of(context)
         run = None if scope is None else self.get(scope.run_id.int)
         return run if run is not None and run.has_no_config else self.get(config)
+
+    def _pulled(self, generator: int, context: Any) -> LiveRun | None:
+        """The model whose stream is pulled in a thread: at first the newest that is open here."""
+        for run in self:
+            if run.pulls == generator:
+                return run
+        for run in _chain(context):
+            if run.open and run.kind in ("chat_model", "llm") and run.pulls is None:
+                run.pulls = generator
+                return run
+        return None
+
+
+def _chain(context: Any) -> Iterator[LiveRun]:
+    """The runs whose live Contexts lie over one another here, the newest first."""
+    while isinstance(context, Attached):
+        yield context.run
+        context = context.under
 
 
 class Attached(Context):
