@@ -17,6 +17,7 @@ MODULES = [
     "callspan.anthropic",
     "callspan.callbacks",
     "callspan.documents",
+    "callspan.langchain",
     "callspan.language_models",
     "callspan.messages",
     "callspan.output_parsers",

@@ -40,5 +40,5 @@ class ToolInputError(InputError):
     """The arguments given to a tool do not fit the tool's schema."""
 
 
-class MissingDependencyError(CallspanError, ImportError):
+class MissingDependencyError(CallspanError, ModuleNotFoundError):
     """A feature was used whose optional package is not installed."""

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
-from lc import WAYS, Model, Shelf, TextModel, look, run, seen
+from lc import ASYNC_WAYS, WAYS, Model, Shelf, TextModel, look, run, seen
 from opentelemetry import baggage
 from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract, inject
@@ -25,8 +25,11 @@ class State(TypedDict, total=False):
     done: Annotated[list[Any], lambda a, b: [*a, *b]]
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+# Neither LangChain nor LangGraph runs a coroutine function in a sync call.
+BODIES = [(way, False) for way in WAYS] + [(way, True) for way in ASYNC_WAYS]
+
+
+@pytest.mark.parametrize(("way", "is_async"), BODIES)
 def test_a_users_span_in_a_tool_is_part_of_it(
     way: str, is_async: bool, config: Any, spans: SpanLog, tracer: Tracer
 ) -> None:
@@ -47,8 +50,6 @@ def test_a_users_span_in_a_tool_is_part_of_it(
             look()
         return x
 
-    if is_async and not way.startswith("a"):
-        pytest.skip("LangChain does not run a coroutine tool in a sync call")
     run(way, tool("work")(awork if is_async else work), {"x": 1}, config)
     assert spans.tree() == ["work", "  http"]
     assert seen == ["work", "http"]
@@ -88,8 +89,7 @@ def test_a_text_model_has_its_span_current(way: str, config: Any, spans: SpanLog
     assert seen == ["TextModel"]
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "is_async"), BODIES)
 def test_a_users_span_in_a_node_is_part_of_it(
     way: str, is_async: bool, config: Any, spans: SpanLog, tracer: Tracer
 ) -> None:
@@ -109,8 +109,6 @@ def test_a_users_span_in_a_node_is_part_of_it(
         look()
         return {"x": 2}
 
-    if is_async and not way.startswith("a"):
-        pytest.skip("LangGraph does not run a coroutine node in a sync call")
     graph = StateGraph(State)
     graph.add_node("node", anode if is_async else node)
     graph.add_edge(START, "node")

@@ -305,8 +305,9 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     managers: list[Any] = []
 
     def start() -> None:
-        for _ in range(500):
-            managers.append(manager.on_chain_start(None, {}, name="lost", run_id=uuid4()))
+        managers.extend(
+            manager.on_chain_start(None, {}, name="lost", run_id=uuid4()) for _ in range(500)
+        )
 
     thread = threading.Thread(target=start)
     thread.start()

@@ -56,6 +56,7 @@ from callspan.callbacks import (
     trace_as_chain_group,
 )
 from callspan.documents import Document
+from callspan.langchain import LangChainInstrumentor, OTelCallbackHandler
 from callspan.language_models import (
     BaseChatModel,
     FakeListChatModel,
@@ -738,6 +739,18 @@ def program(chain: Runnable[str, str]) -> bool:
         span = tracing.handler.get_span(uuid4())
         print(callspan.__version__, span and span.is_recording(), tracing.stats().exported)
         return tracing.force_flush(timeout_millis=1_000)
+
+
+def trace_langchain() -> None:
+    """Trace LangChain's runs: one call, one object, or all of them."""
+    handler = OTelCallbackHandler(capture_content=True, max_open_runs=100)
+    model = FakeListChatModel(responses=["a"], callbacks=[handler])
+    model.invoke("x", {"callbacks": [handler]})
+    print(handler.get_span(uuid4()), handler.run_inline)
+    instrumentor = LangChainInstrumentor()
+    instrumentor.instrument(capture_content=False)
+    assert_type(instrumentor.is_instrumented_by_opentelemetry, bool)
+    instrumentor.uninstrument()
 
 
 def explain(error: callspan.CallspanError) -> str:

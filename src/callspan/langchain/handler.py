@@ -18,7 +18,14 @@ from callspan.callbacks import collector
 from callspan.callbacks.ambient import scope_of
 from callspan.callbacks.ids import copy_of
 from callspan.langchain.graph import GraphHandler, Interrupts, is_control_flow
-from callspan.langchain.internals import awaits, config_run, driver_of, starts_text_model, suspends
+from callspan.langchain.internals import (
+    awaits,
+    config_run,
+    costs_nothing,
+    driver_of,
+    starts_text_model,
+    suspends,
+)
 from callspan.langchain.live import LiveContext, Surroundings, put_away
 from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names, of_input
@@ -183,13 +190,11 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
 
 
 def _is_cached(response: Any) -> bool:
-    """Whether a model's answer came from a cache: LangChain then says that it cost nothing."""
-    for answers in getattr(response, "generations", ()):
-        for answer in answers:
-            usage = getattr(getattr(answer, "message", None), "usage_metadata", None)
-            if usage and usage.get("total_cost") == 0:
-                return True
-    return False
+    return any(
+        costs_nothing(getattr(answer, "message", None))
+        for answers in getattr(response, "generations", ())
+        for answer in answers
+    )
 
 
 def _note_chunk(run_id: UUID, frame: FrameType) -> None:

@@ -137,6 +137,12 @@ def configured(frame: FrameType) -> Any:
     return frame.f_locals.get("callback_manager")
 
 
+def costs_nothing(message: Any) -> bool:
+    """Whether a model's message came from a cache: LangChain then says that it cost nothing."""
+    usage = getattr(message, "usage_metadata", None)
+    return usage is not None and usage.get("total_cost") == 0
+
+
 def graph_control_flow() -> tuple[type[BaseException], ...]:
     """LangGraph's exceptions that are no errors, if it is there."""
     errors = sys.modules.get("langgraph.errors")
