@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
-from types import MethodType
+from types import MethodType, TracebackType
 from weakref import WeakMethod
+
+
+class Lock:
+    """A lock that is free in a forked child, whichever thread of the parent held it."""
+
+    def __init__(self) -> None:
+        self._begin_anew()
+        after_fork(self._begin_anew)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
 
 
 def after_fork(call: Callable[[], object]) -> None:

@@ -720,6 +720,7 @@ def program(chain: Runnable[str, str]) -> bool:
         resource_attributes={"deployment.environment.name": "test"},
         redact=withhold,
         console=True,
+        instrument_threads=True,
     ) as tracing:
         assert_type(tracing, callspan.Tracing)
         handler = callspan.OTelCallbackHandler(tracer_provider=tracing.tracer_provider)
@@ -732,6 +733,8 @@ def program(chain: Runnable[str, str]) -> bool:
         with callspan.ContextThreadPoolExecutor(max_workers=2) as pool:
             assert_type(pool.submit(chain.invoke, "c").result(), str)
             assert_type(list(pool.map(chain.invoke, ["d", "e"])), list[str])
+        callspan.instrument_threads()
+        callspan.uninstrument_threads()
         with get_usage_metadata_callback() as usage:
             chain.invoke("f")
             assert_type(usage.usage_metadata, dict[str, UsageMetadata])
