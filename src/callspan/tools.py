@@ -59,6 +59,11 @@ class BaseTool(Component[ToolInput, Any]):
         """The JSON schemas of the arguments, by name."""
         return self._schema.model_json_schema().get("properties", {})  # type: ignore[no-any-return]
 
+    @property
+    def tool_call_schema(self) -> type[BaseModel]:
+        """The arguments that a model gives, as a pydantic model."""
+        return self._schema
+
     def invoke(self, input: ToolInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the tool.
 

@@ -61,6 +61,7 @@ from callspan.language_models import (
     FakeListChatModel,
     GenericFakeChatModel,
     LanguageModelInput,
+    tool_schema,
 )
 from callspan.messages import (
     AIMessage,
@@ -349,7 +350,7 @@ def use_tools() -> None:
     for one in inputs:
         multiply.invoke(one, {"callbacks": [ToolLogHandler()]})
     tools: list[BaseTool] = [Search(verbose=True), multiply, fetch]
-    print({each.name: each.args for each in tools})
+    print({each.name: each.args for each in tools}, [tool_schema(each) for each in tools])
 
 
 def models(name: str) -> list[BaseChatModel]:

@@ -2,10 +2,12 @@
 
 from callspan.language_models.chat import BaseChatModel, LanguageModelInput
 from callspan.language_models.fake import FakeListChatModel, GenericFakeChatModel
+from callspan.language_models.schemas import tool_schema
 
 __all__ = [
     "BaseChatModel",
     "FakeListChatModel",
     "GenericFakeChatModel",
     "LanguageModelInput",
+    "tool_schema",
 ]
