@@ -7,6 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
+from callspan._text import as_text
 from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
@@ -128,9 +129,9 @@ class _Start:
         arguments.pop(self._bound_to, None)  # type: ignore[arg-type]
         extra: dict[str, Any] = {"name": self._name}
         if self._kind == "tool":
-            return _text(arguments), {**extra, "inputs": arguments}
+            return as_text(arguments), {**extra, "inputs": arguments}
         if self._kind in ("retriever", "llm"):
-            first = _text(next(iter(arguments.values()), ""))
+            first = as_text(next(iter(arguments.values()), ""))
             return (first if self._kind == "retriever" else [first]), extra
         return arguments, ({**extra, "run_type": "agent"} if self._kind == "agent" else extra)
 
@@ -213,12 +214,5 @@ def _one(started: Any) -> Any:
 def _as_result(output: Any) -> LLMResult:
     if isinstance(output, LLMResult):
         return output
-    text = "".join(map(_text, output)) if isinstance(output, list) else _text(output)
+    text = "".join(map(as_text, output)) if isinstance(output, list) else as_text(output)
     return LLMResult(generations=[[Generation(text=text)]])
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:  # a value that cannot be printed is no reason to fail
-        return f"<{type(value).__name__} that cannot be printed>"

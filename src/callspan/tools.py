@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from callspan._text import as_text
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.errors import AsyncOnlyError, ConfigurationError, ToolInputError
@@ -114,7 +115,7 @@ class BaseTool(Component[ToolInput, Any]):
     def _start(self, manager: Any, given: Any, call_id: str | None, config: RunnableConfig) -> Any:
         return self._configured(manager, config, self.metadata).on_tool_start(
             self._serialized,
-            given if isinstance(given, str) else _shown(given),
+            given if isinstance(given, str) else as_text(given),
             config.get("run_id"),
             name=config.get("run_name") or self.name,
             inputs=given if isinstance(given, dict) else None,
@@ -286,13 +287,6 @@ def _opened(given: Any) -> tuple[Any, str | None]:
     if isinstance(given, dict) and given.get("type") == "tool_call":
         return given.get("args", {}), given.get("id")
     return given, None
-
-
-def _shown(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:  # an argument that cannot be printed can still be used
-        return f"<{type(value).__name__}>"
 
 
 def _message(result: Any, name: str, call_id: str | None) -> Any:

@@ -217,7 +217,7 @@ def test_arguments_that_cannot_be_printed_are_no_obstacle(handler: Any) -> None:
         return 1
 
     assert take.invoke({"x": Shy()}, {"callbacks": [handler]}) == 1
-    assert handler.events[0][1][1] == "<dict>"
+    assert handler.events[0][1][1] == "<dict that cannot be printed>"
 
 
 def test_exceptions_are_the_tools_own(handler: Any) -> None:
