@@ -22,6 +22,7 @@ MODULES = [
     "callspan.output_parsers",
     "callspan.outputs",
     "callspan.prompts",
+    "callspan.retrievers",
     "callspan.runnables",
     "callspan.tools",
 ]

@@ -440,3 +440,54 @@ def batch_with_an_exception(lib: Any, handler: Any) -> None:
         return x if x % 2 else fail(x)
 
     lib.RunnableLambda(odd).batch([1, 2, 3], {"callbacks": [handler]}, return_exceptions=True)
+
+
+def searcher(lib: Any, **kwargs: Any) -> Any:
+    class WordRetriever(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            run_manager.on_text(query)
+            return [lib.Document(word) for word in query.split()]
+
+    return WordRetriever(**kwargs)
+
+
+@in_order
+def retriever(lib: Any, handler: Any) -> None:
+    searcher(lib, name="Retriever of Words").invoke("a b", {"callbacks": [handler]})
+
+
+@in_order
+async def retriever_with_settings_of_its_own(lib: Any, handler: Any) -> None:
+    own = searcher(lib, tags=["own"], metadata={"mine": 1})
+    await own.ainvoke("a", {"callbacks": [handler], "tags": ["t"], "metadata": {"k": 1}})
+
+
+@in_order
+def retriever_in_a_sequence(lib: Any, handler: Any) -> None:
+    config = {"callbacks": [handler]}
+    chain = lib.RunnableLambda(str.upper) | searcher(lib) | len
+    chain.invoke("a b", config)
+    list(chain.stream("a b", config))
+
+
+@in_order
+async def retriever_with_a_coroutine_that_fails(lib: Any, handler: Any) -> None:
+    class Broken(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            raise NotImplementedError
+
+        async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            raise KeyError(query)
+
+    await Broken().ainvoke("a", {"callbacks": [handler]})
+
+
+@in_order
+def retriever_that_calls_a_block(lib: Any, handler: Any) -> None:
+    class Nested(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            inner = lib.RunnableLambda(add_one)
+            inner.invoke(1, {"callbacks": run_manager.get_child("mine")})
+            return []
+
+    Nested().invoke("a", {"callbacks": [handler], "metadata": {"k": 1}})

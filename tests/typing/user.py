@@ -105,6 +105,7 @@ from callspan.outputs import (
     merge_chat_generation_chunks,
 )
 from callspan.prompts import ChatPromptTemplate, MessageLike, MessagesPlaceholder
+from callspan.retrievers import BaseRetriever
 from callspan.runnables import (
     Runnable,
     RunnableAssign,
@@ -351,6 +352,30 @@ def use_tools() -> None:
         multiply.invoke(one, {"callbacks": [ToolLogHandler()]})
     tools: list[BaseTool] = [Search(verbose=True), multiply, fetch]
     print({each.name: each.args for each in tools}, [tool_schema(each) for each in tools])
+
+
+class Shelf(BaseRetriever):
+    """A retriever of the user's own."""
+
+    books: list[Document]
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return [one for one in self.books if query in one.page_content]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        await run_manager.on_text(query)
+        return self.books
+
+
+def use_retriever() -> None:
+    """Look something up, alone and in a chain."""
+    shelf = Shelf(books=[Document("a book", id="1")], tags=["shelf"])
+    assert_type(shelf.invoke("a"), list[Document])
+    print((shelf | str | len).batch(["a", "b"]))
 
 
 def models(name: str) -> list[BaseChatModel]:

@@ -1,4 +1,4 @@
-"""What models and tools share: handlers, tags and metadata of their own."""
+"""What models, tools and retrievers share: handlers, tags and metadata of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _handlers(callbacks: Any) -> Any:
 
 
 class Component(BaseModel, Runnable[Input, Output]):
-    """A block with settings: a model or a tool. Its own handlers hear its own runs alone.
+    """A block with settings: a model, tool or retriever. Its own handlers hear its own runs alone.
 
     Attributes:
         name: The name of its runs.
