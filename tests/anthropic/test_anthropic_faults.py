@@ -104,7 +104,9 @@ async def test_an_error_within_a_stream(
 ) -> None:
     """The API reports what fails after the status line as an event."""
     reply = Reply()
-    api.replies = [Reply(events=[*reply.streamed("m")[:4], Failure(529, "overloaded_error").body])]
+    api.replies = [
+        Reply(events=[*reply.streamed("m")[:4], Failure(529, "overloaded_error").body()])
+    ]
     with pytest.raises(anthropic.APIStatusError, match="overloaded_error"):
         await asked(model, way)
     assert outcomes(spans) == ["error"]
