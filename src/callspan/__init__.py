@@ -14,6 +14,7 @@ from callspan.callbacks.threads import (
 )
 from callspan.decorator import traced
 from callspan.errors import (
+    AgentStepsError,
     AsyncOnlyError,
     CallbackError,
     CallspanError,
@@ -22,12 +23,14 @@ from callspan.errors import (
     MergeError,
     MissingDependencyError,
     MissingVariableError,
+    OutputParserError,
     ToolInputError,
 )
 from callspan.export import Tracing, configure
 from callspan.tracing import OTelCallbackHandler, suppress_tracing
 
 __all__ = [
+    "AgentStepsError",
     "AsyncOnlyError",
     "CallbackError",
     "CallspanError",
@@ -38,6 +41,7 @@ __all__ = [
     "MissingDependencyError",
     "MissingVariableError",
     "OTelCallbackHandler",
+    "OutputParserError",
     "ToolInputError",
     "Tracing",
     "__version__",

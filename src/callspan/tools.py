@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from callspan._text import as_text
+from callspan._text import as_text, describe
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.errors import AsyncOnlyError, ConfigurationError, ToolInputError
@@ -139,10 +139,8 @@ class BaseTool(Component[ToolInput, Any]):
         try:
             values = self._schema.model_validate(given)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details]
             raise ToolInputError(
-                f"the tool {self.name} was called with wrong arguments: {'; '.join(wrong)}"
+                f"the tool {self.name} was called with wrong arguments: {describe(error)}"
             ) from error
         return {**{name: getattr(values, name) for name in fields}, **(values.model_extra or {})}
 

@@ -34,7 +34,7 @@ _NAMES = {
     "documents": ["Document"],
     "language_models": ["BaseChatModel", "FakeListChatModel", "GenericFakeChatModel"],
     "messages": ["AIMessage", "HumanMessage", "ToolMessage"],
-    "output_parsers": ["StrOutputParser"],
+    "output_parsers": ["JsonOutputParser", "PydanticOutputParser", "StrOutputParser"],
     "prompts": ["ChatPromptTemplate", "MessagesPlaceholder"],
     "retrievers": ["BaseRetriever"],
     "runnables": [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 IN_ORDER: list[Any] = []
 """Programs that do one thing after the other."""
 AT_THE_SAME_TIME: list[Any] = []
@@ -491,3 +493,37 @@ def retriever_that_calls_a_block(lib: Any, handler: Any) -> None:
             return []
 
     Nested().invoke("a", {"callbacks": [handler], "metadata": {"k": 1}})
+
+
+def answering(lib: Any, *texts: str) -> Any:
+    return lib.GenericFakeChatModel(messages=iter(texts))
+
+
+@in_order
+def json_parser(lib: Any, handler: Any) -> None:
+    chain = answering(lib, '{"a": "b c"}', '{"a": "b c"}') | lib.JsonOutputParser()
+    chain.invoke("x", {"callbacks": [handler]})
+    list(chain.stream("x", {"callbacks": [handler]}))
+
+
+@in_order
+async def json_parser_async(lib: Any, handler: Any) -> None:
+    parser = lib.JsonOutputParser(name="mine")
+    await parser.ainvoke("```json\n[1]\n```", {"callbacks": [handler]})
+    async for _ in (answering(lib, '{"a": "b c"}') | parser).astream("", {"callbacks": [handler]}):
+        pass
+
+
+@in_order
+def json_parser_of_no_json(lib: Any, handler: Any) -> None:
+    (answering(lib, "no json") | lib.JsonOutputParser()).invoke("x", {"callbacks": [handler]})
+
+
+@in_order
+async def pydantic_parser_of_another_object(lib: Any, handler: Any) -> None:
+    class Answer(BaseModel):
+        n: int
+
+    parser = lib.PydanticOutputParser(pydantic_object=Answer)
+    parser.invoke('{"n": 1}', {"callbacks": [handler]})
+    await parser.ainvoke('{"m": 1}', {"callbacks": [handler]})

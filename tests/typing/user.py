@@ -91,7 +91,7 @@ from callspan.messages import (
     message_chunk_to_message,
     parse_partial_json,
 )
-from callspan.output_parsers import StrOutputParser
+from callspan.output_parsers import JsonOutputParser, PydanticOutputParser, StrOutputParser
 from callspan.outputs import (
     AgentAction,
     AgentFinish,
@@ -369,6 +369,17 @@ class Shelf(BaseRetriever):
     ) -> list[Document]:
         await run_manager.on_text(query)
         return self.books
+
+
+def use_parsers(model: BaseChatModel) -> None:
+    """Have a model answer in JSON, and in an object of one's own."""
+    found = PydanticOutputParser(pydantic_object=SearchArguments)
+    assert_type(found.parse('{"query": "a"}'), SearchArguments)
+    assert_type(found.invoke(AIMessage("{}")).limit, int)
+    asked = found.get_format_instructions()
+    print(found.invoke(model.invoke(asked)), StrOutputParser().parse("a"))
+    for part in (model | JsonOutputParser()).stream(asked):
+        print(part)
 
 
 def use_retriever() -> None:
@@ -774,6 +785,8 @@ def explain(error: callspan.CallspanError) -> str:
     kinds: list[tuple[type[callspan.CallspanError], str]] = [
         (callspan.MissingVariableError, "the prompt lacks a variable"),
         (callspan.ToolInputError, "the model called a tool wrongly"),
+        (callspan.OutputParserError, "the model answered something else"),
+        (callspan.AgentStepsError, "the agent goes round in circles"),
         (callspan.MergeError, "chunks do not fit together"),
         (callspan.InputError, "the input cannot be used"),
         (callspan.AsyncOnlyError, "use await"),
