@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
 from callspan._text import as_text
-from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation, LLMResult
@@ -75,7 +75,7 @@ def traced(
     """
     if kind not in _STARTS:
         raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
-    check_labels(tags, metadata)
+    check({"tags": tags, "metadata": metadata})
     if fn is None:
 
         def decorate(function: F) -> F:

@@ -45,6 +45,7 @@ _NAMES = {
         "RunnableParallel",
         "RunnablePassthrough",
         "RunnableSequence",
+        "chain",
     ],
     "tools": ["BaseTool", "tool"],
 }

@@ -116,7 +116,10 @@ from callspan.runnables import (
     RunnableLike,
     RunnableParallel,
     RunnablePassthrough,
+    RunnableRetry,
     RunnableSequence,
+    RunnableWithFallbacks,
+    chain,
     ensure_config,
     merge_configs,
 )
@@ -567,6 +570,32 @@ def more_chains(model: BaseChatModel) -> None:
     assert_type(assign, RunnableAssign)
     block: Runnable[str, dict[str, Any]] = both | assign
     print(block.invoke("four"), (lambda text: text * 2) | length)
+
+
+@chain
+def exclaim(text: str) -> str:
+    return text + "!"
+
+
+@chain
+async def aexclaim(text: str) -> str:
+    return text + "!"
+
+
+def chains_that_may_fail() -> None:
+    """Try again, and fall back."""
+    assert_type(exclaim, RunnableLambda[str, str])
+    assert_type(aexclaim, RunnableLambda[str, str])
+    retried = exclaim.with_retry(
+        retry_if_exception_type=(TimeoutError,),
+        exponential_jitter_params={"initial": 0.5, "max": 10},
+        stop_after_attempt=2,
+    )
+    assert_type(retried.invoke("a"), str)
+    assert_type(RunnableRetry(Double()).invoke("a"), str)
+    safe = retried.with_fallbacks([Double(), aexclaim], exceptions_to_handle=(OSError,))
+    assert_type(safe, RunnableWithFallbacks[str, str])
+    assert_type((safe | Foreign()).batch(["a"]), list[int])
 
 
 async def async_chains(chain: Runnable[str, str], callbacks: Callbacks) -> None:

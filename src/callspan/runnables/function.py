@@ -183,3 +183,21 @@ class RunnableLambda(StreamingBlock[Input, Output]):
                 "config's recursion_limit allows"
             )
         return {**frame.child(), "recursion_limit": limit - 1}
+
+
+@overload
+def chain(
+    func: Callable[[Input], Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]],
+) -> RunnableLambda[Input, Output]: ...
+@overload
+def chain(func: Callable[[Input], Output]) -> RunnableLambda[Input, Output]: ...
+def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
+    """Make a block of a function, named after it: `@chain` above a `def`; see RunnableLambda.
+
+    Args:
+        func: A function, coroutine function, generator function or async generator function.
+
+    Raises:
+        ConfigurationError: It cannot be called.
+    """
+    return RunnableLambda(func)

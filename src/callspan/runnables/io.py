@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -47,6 +48,8 @@ class IO:
     """Return a stream as something for `async for` and `aclosing`."""
     as_stream: Callable[[AsyncGenerator[Any, Any]], Stream]
     """Return what an async generator yields as a stream for other blocks."""
+    sleep: Callable[[float], Awaitable[None]]
+    """Wait for so many seconds."""
     lock: Callable[[], Any]
     """Return a lock for `async with`, between calls that are made at the same time."""
     workers: Callable[[int | None], Any]
@@ -134,6 +137,10 @@ async def _at_once(result: T) -> T:
     return result
 
 
+async def _slept(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251  # a sync caller waits
+
+
 async def _awaited(result: Awaitable[T]) -> T:
     return await result
 
@@ -148,6 +155,7 @@ SYNC: Final = IO(
     next=next,
     pull=_Pulled,
     as_stream=drained,
+    sleep=_slept,
     lock=ThreadLock,
     workers=Threads,
 )
@@ -161,6 +169,7 @@ ASYNC: Final = IO(
     next=anext,
     pull=_closable,
     as_stream=lambda source: source,
+    sleep=asyncio.sleep,
     lock=asyncio.Lock,
     workers=Tasks,
 )

@@ -21,9 +21,9 @@ from opentelemetry.trace import (
 )
 
 from callspan._version import __version__
-from callspan.callbacks.ambient import scope_of
+from callspan.callbacks.ambient import place_of, scope_of
 from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
-from callspan.tracing.attributes.names import SCHEMA_URL
+from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
 _SPANS_KEY: Final = create_key("callspan-spans")
 (_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
@@ -114,6 +114,9 @@ class Registry:
         attributes = at_start(start, context, handler.gate, openinference=handler.openinference)
         if labels:
             attributes.update(labels)
+        place = place_of(context, parent_run_id)
+        if place is not None:
+            attributes[PLACES[place[0]]] = place[1]
         span = self._tracer.start_span(
             span_name(start),
             self._parent(parent_run_id, context),
