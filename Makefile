@@ -66,7 +66,7 @@ $(VENV)/.demo: pyproject.toml
 	@echo "$(VENV): installing callspan"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) pip install -q --upgrade pip
-	@$(RUN) pip install -q -e '.[anthropic]'
+	@$(RUN) pip install -q -e '.[anthropic,openai]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

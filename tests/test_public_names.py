@@ -19,6 +19,7 @@ MODULES = [
     "callspan.documents",
     "callspan.language_models",
     "callspan.messages",
+    "callspan.openai",
     "callspan.output_parsers",
     "callspan.outputs",
     "callspan.prompts",

@@ -91,6 +91,7 @@ from callspan.messages import (
     message_chunk_to_message,
     parse_partial_json,
 )
+from callspan.openai import ChatOpenAI
 from callspan.output_parsers import JsonOutputParser, PydanticOutputParser, StrOutputParser
 from callspan.outputs import (
     AgentAction,
@@ -399,6 +400,7 @@ def models(name: str) -> list[BaseChatModel]:
         FakeListChatModel(responses=["yes", "no"], sleep=0.1),
         GenericFakeChatModel(messages=iter(["a text", AIMessage("a message")])),
         ChatAnthropic(model=name, api_key="key", temperature=0.5, max_tokens=100, timeout=10),
+        ChatOpenAI(model=name, api_key="key", seed=1, stop="END", model_kwargs={"logprobs": True}),
     ]
 
 
