@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
@@ -14,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from typing_extensions import Self
 
+from callspan._fork import RLock
 from callspan._text import as_text
 from callspan.callbacks._print import bold, colored, run_name, write
 from callspan.callbacks.handlers import BaseCallbackHandler
@@ -78,7 +78,7 @@ class ConsoleCallbackHandler(BaseCallbackHandler):
 
     def __init__(self) -> None:
         # Reentrant, since the garbage collector may close a stream, and so end its run, anywhere.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._open: dict[UUID, _OpenRun] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +19,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from callspan._fork import Lock, after_fork
 from callspan._version import __version__
 from callspan.callbacks.ambient import place_of, scope_of
 from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
@@ -88,6 +88,8 @@ class Registry:
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
         self._less_recent: dict[int, SpanContext] = {}
+        # The runs that were open when this process was forked, which end in the parent alone.
+        self._of_parent: dict[int, SpanContext] = {}
 
     @property
     def is_global(self) -> bool:
@@ -174,6 +176,15 @@ class Registry:
                 records.append(record)
         return records
 
+    def leave_to_parent(self) -> None:
+        """Forget the open runs, in a forked child: both processes would export their spans."""
+        left, self._open = self._open, {}
+        for key, record in left.items():
+            own = record.span.get_span_context()
+            self._of_parent[key] = SpanContext(
+                own.trace_id, own.span_id, True, own.trace_flags, own.trace_state
+            )
+
     def lost_children(self, record: Record) -> list[Record]:
         """Return the models, retrievers and tools still open under a run that was cancelled."""
         children = (self._open.get(key) for key in list(record.may_be_lost))
@@ -223,6 +234,10 @@ class Registry:
                 if found is not None:
                     return set_span_in_context(NonRecordingSpan(found), context)
         current: Span = context.get(_SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
+        if self._of_parent and parent_run_id is not None:
+            left = self._of_parent.get(parent_run_id.int)
+            if left is not None and left.span_id == current.get_span_context().span_id:
+                return set_span_in_context(NonRecordingSpan(left), context)
         around: _Spans | None = context.get(_SPANS_KEY)  # type: ignore[assignment]
         if self._is_ours(current, around):
             return context
@@ -254,7 +269,8 @@ class Registry:
         return around is None or around.current is self
 
     def _ended(self, run_id: UUID) -> SpanContext | None:
-        return self._recent.get(run_id.int) or self._less_recent.get(run_id.int)
+        key = run_id.int
+        return self._recent.get(key) or self._less_recent.get(key) or self._of_parent.get(key)
 
     def _forget(self, record: Record) -> None:
         """Keep of a run that is no longer open where its late children belong."""
@@ -269,7 +285,7 @@ class Registry:
 
 
 _ATTRIBUTE: Final = "_callspan_registry"
-_lock = Lock()
+_lock: Final = Lock()
 _all: WeakSet[Registry] = WeakSet()
 _kept: dict[int, Registry] = {}
 
@@ -299,3 +315,11 @@ def all_registries() -> list[Registry]:
     """Return every registry there is."""
     with _lock:
         return list(_all)
+
+
+def _leave_open_runs_to_parent() -> None:
+    for registry in all_registries():
+        registry.leave_to_parent()
+
+
+after_fork(_leave_open_runs_to_parent)
