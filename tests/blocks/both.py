@@ -47,7 +47,7 @@ _NAMES = {
         "RunnableSequence",
         "chain",
     ],
-    "tools": ["BaseTool", "tool"],
+    "tools": ["BaseTool", "StructuredTool", "ToolException", "tool"],
 }
 
 

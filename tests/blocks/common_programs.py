@@ -527,3 +527,44 @@ async def pydantic_parser_of_another_object(lib: Any, handler: Any) -> None:
     parser = lib.PydanticOutputParser(pydantic_object=Answer)
     parser.invoke('{"n": 1}', {"callbacks": [handler]})
     await parser.ainvoke('{"m": 1}', {"callbacks": [handler]})
+
+
+def failing_tool(lib: Any, **settings: Any) -> Any:
+    def broken(a: int) -> int:
+        raise lib.ToolException("no luck")
+
+    return lib.StructuredTool.from_function(broken, description="Fail.", **settings)
+
+
+@in_order
+async def tool_with_an_error_that_is_handled(lib: Any, handler: Any) -> None:
+    call = {"name": "broken", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
+    failing_tool(lib, handle_tool_error=True).invoke(call, {"callbacks": [handler]})
+    await failing_tool(lib, handle_tool_error="sorry").ainvoke({"a": 1}, {"callbacks": [handler]})
+
+
+@in_order
+async def tool_with_wrong_arguments_that_are_handled(lib: Any, handler: Any) -> None:
+    made = failing_tool(lib, handle_validation_error=True, tags=["own"])
+    made.invoke({"a": "x"}, {"callbacks": [handler]})
+    await made.ainvoke({}, {"callbacks": [handler]})
+
+
+@in_order
+async def tool_with_an_error_that_is_not_handled(lib: Any, handler: Any) -> None:
+    await failing_tool(lib).ainvoke({"a": 1}, {"callbacks": [handler]})
+
+
+@in_order
+def tool_with_wrong_arguments(lib: Any, handler: Any) -> None:
+    failing_tool(lib, handle_tool_error=True).invoke({"a": "x"}, {"callbacks": [handler]})
+
+
+@in_order
+def tool_without_the_artifact(lib: Any, handler: Any) -> None:
+    @lib.tool(response_format="content_and_artifact")  # type: ignore[untyped-decorator]
+    def alone(a: int) -> Any:
+        """Give no pair."""
+        return a
+
+    alone.invoke({"a": 1}, {"callbacks": [handler]})

@@ -247,7 +247,7 @@ def test_what_is_no_tool_says_so() -> None:
     """The mistakes are found where the tool is made."""
     with pytest.raises(ConfigurationError, match="needs a docstring"):
         tool(lambda x: x)
-    with pytest.raises(ConfigurationError, match="takes a function, not int"):
+    with pytest.raises(ConfigurationError, match="is made of a function, not int"):
         tool("name")(3)  # type: ignore[arg-type]
     with pytest.raises(AsyncOnlyError, match="the tool times is async: use ainvoke"):
         multiply.invoke({"a": 1, "b": 2})

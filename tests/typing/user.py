@@ -124,7 +124,7 @@ from callspan.runnables import (
     ensure_config,
     merge_configs,
 )
-from callspan.tools import BaseTool, StructuredTool, ToolInput, tool
+from callspan.tools import BaseTool, StructuredTool, ToolException, ToolInput, tool
 
 # Handlers, with the annotations of LangChain's documentation
 
@@ -346,6 +346,12 @@ async def fetch(query: str, limit: int, config: RunnableConfig) -> str:
     return query
 
 
+def _divide(a: int, b: int) -> float:
+    if not b:
+        raise ToolException("b must not be 0")
+    return a / b
+
+
 def use_tools() -> None:
     """Call tools with arguments by name, with text, and with a model's call."""
     assert_type(multiply, StructuredTool)
@@ -354,7 +360,11 @@ def use_tools() -> None:
     inputs: list[ToolInput] = [{"a": 2, "b": 3}, "2", call]
     for one in inputs:
         multiply.invoke(one, {"callbacks": [ToolLogHandler()]})
-    tools: list[BaseTool] = [Search(verbose=True), multiply, fetch]
+    divide = StructuredTool.from_function(
+        _divide, description="Divide two numbers.", handle_tool_error=str, return_direct=True
+    )
+    assert_type(divide, StructuredTool)
+    tools: list[BaseTool] = [Search(verbose=True), multiply, fetch, divide]
     print({each.name: each.args for each in tools}, [tool_schema(each) for each in tools])
 
 

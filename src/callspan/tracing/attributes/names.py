@@ -67,6 +67,7 @@ RETRIEVAL: Final = "retrieval"
 INVOKE_AGENT: Final = "invoke_agent"
 INVOKE_WORKFLOW: Final = "invoke_workflow"
 
+ERROR_TYPE: Final = "error.type"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 SESSION_ID: Final = "session.id"
