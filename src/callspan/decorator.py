@@ -59,7 +59,7 @@ def traced(
 
     Functions, coroutine functions, generators and async generators stay what they are. The run's
     input is the arguments by name; its output is what is returned, or the list of what is
-    yielded (the first 1,000).
+    yielded (the first 1,000). The run of a function that returns a coroutine ends with that.
 
     Args:
         fn: The function, where the decorator has no arguments of its own.
