@@ -1,4 +1,4 @@
-"""What the options of runs take: tags, metadata, names, limits."""
+"""What options take that several places have: tags, metadata, names, limits, exceptions."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
+def _exceptions(value: Any) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(one, type) and issubclass(one, BaseException) for one in value
+    )
+
+
+def _jitter(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and value.keys() <= {"initial", "max", "exp_base", "jitter"}
+        and all(isinstance(one, int | float) and one >= 0 for one in value.values())
+    )
+
+
+_ERRORS: Final = "a tuple of exception classes such as (TimeoutError,)"
 _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "tags": ("a list of strings", _texts),
     "metadata": ("a dict", _is(Mapping)),
@@ -30,10 +45,21 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "max_concurrency": ("a positive whole number", _positive),
     "recursion_limit": ("a whole number", _is(int)),
     "stop_after_attempt": ("a positive whole number", _positive),
+    "retry_if_exception_type": (_ERRORS, _exceptions),
+    "exponential_jitter_params": (
+        "a dict of numbers by the names initial, max, exp_base, jitter",
+        _jitter,
+    ),
+    "exceptions_to_handle": (_ERRORS, _exceptions),
     "exception_key": ("a string", _is(str)),
     "inherit": ("True or False", _is(bool)),
 }
-_NEEDED: Final = ("stop_after_attempt", "inherit")
+_NEEDED: Final = (
+    "stop_after_attempt",
+    "retry_if_exception_type",
+    "exceptions_to_handle",
+    "inherit",
+)
 
 
 def check(options: Mapping[str, Any]) -> None:

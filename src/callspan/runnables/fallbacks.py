@@ -12,7 +12,7 @@ from callspan.runnables.base import Input, Output, Runnable, RunnableLike
 from callspan.runnables.block import Frame
 from callspan.runnables.coerce import as_runnable
 from callspan.runnables.config import RunnableConfig
-from callspan.runnables.tries import Tries, Try, checked_exceptions
+from callspan.runnables.tries import Tries, Try
 
 
 class RunnableWithFallbacks(Tries[Input, Output]):
@@ -44,10 +44,10 @@ class RunnableWithFallbacks(Tries[Input, Output]):
             raise ConfigurationError(
                 f"with_fallbacks takes a list of blocks, not {type(fallbacks).__name__}"
             )
-        check({"exception_key": exception_key})
+        check({"exceptions_to_handle": exceptions_to_handle, "exception_key": exception_key})
         self.runnable = runnable
         self.fallbacks = [as_runnable(one) for one in fallbacks]
-        self.exceptions_to_handle = checked_exceptions("exceptions_to_handle", exceptions_to_handle)
+        self.exceptions_to_handle = exceptions_to_handle
         self.exception_key = exception_key
 
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:

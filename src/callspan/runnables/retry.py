@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from tenacity import (
     AsyncRetrying,
@@ -21,10 +21,9 @@ from typing_extensions import TypedDict
 
 from callspan.callbacks.ambient import numbered
 from callspan.callbacks.options import check
-from callspan.errors import ConfigurationError
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Frame
-from callspan.runnables.tries import Tries, Try, checked_exceptions
+from callspan.runnables.tries import Tries, Try
 
 
 class ExponentialJitterParams(TypedDict, total=False):
@@ -75,18 +74,24 @@ class RunnableRetry(Tries[Input, Output]):
         max_attempt_number: int = 3,
     ) -> None:
         when: Any = retry_exception_types
-        if callable(when) and not isinstance(when, type):
-            # Whether to go on after a cancellation is not for a rule about failures to say.
-            self._retry = retry_if_exception(lambda e: isinstance(e, Exception) and when(e))
-        else:
-            self._retry = retry_if_exception_type(
-                checked_exceptions("retry_if_exception_type", when)
-            )
-        check({"stop_after_attempt": max_attempt_number})
-        wait = _wait(**_checked_params(exponential_jitter_params or {}))
+        is_rule = callable(when) and not isinstance(when, type)
+        check(
+            {
+                "retry_if_exception_type": () if is_rule else when,
+                "exponential_jitter_params": exponential_jitter_params,
+                "stop_after_attempt": max_attempt_number,
+            }
+        )
+        # Whether to go on after a cancellation is not for a rule about failures to say.
+        self._retry = (
+            retry_if_exception(lambda error: isinstance(error, Exception) and when(error))
+            if is_rule
+            else retry_if_exception_type(when)
+        )
         self.bound = bound
         self.max_attempt_number = max_attempt_number
-        self._wait = wait if wait_exponential_jitter else wait_none()
+        params = exponential_jitter_params or {}
+        self._wait = _wait(**params) if wait_exponential_jitter else wait_none()
 
     def get_name(self) -> str:
         """Return the name of the other block's runs."""
@@ -124,17 +129,3 @@ def _wait(
     # tenacity's own sum of these either warns of `initial` or does not know its new name.
     wait = wait_exponential(multiplier=initial, exp_base=exp_base, max=max) + wait_random(0, jitter)
     return lambda state: min(wait(state), max)
-
-
-def _checked_params(given: Any) -> ExponentialJitterParams:
-    known = ExponentialJitterParams.__annotations__.keys()
-    if (
-        not isinstance(given, dict)
-        or not given.keys() <= known
-        or not all(isinstance(one, int | float) and one >= 0 for one in given.values())
-    ):
-        raise ConfigurationError(
-            f"exponential_jitter_params takes a dict of numbers by the names {', '.join(known)}, "
-            f"not {given!r}"
-        )
-    return cast("ExponentialJitterParams", given)

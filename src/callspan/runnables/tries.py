@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, TypeAlias
 
 from callspan.callbacks.owned import Owned
-from callspan.errors import ConfigurationError
 from callspan.runnables.base import Input, Output
 from callspan.runnables.block import Block, Frame
 from callspan.runnables.config import RunnableConfig, checked
@@ -71,18 +70,3 @@ class Tries(Block[Input, Output]):
         async with Owned(io.pull(io.in_run(run, body, made.add, made.value))) as chunks:
             async for chunk in chunks:
                 yield chunk
-
-
-def checked_exceptions(option: str, given: Any) -> tuple[type[BaseException], ...]:
-    """Return a tuple of exception classes.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    if isinstance(given, tuple | list) and all(
-        isinstance(one, type) and issubclass(one, BaseException) for one in given
-    ):
-        return tuple(given)
-    raise ConfigurationError(
-        f"{option} takes a tuple of exception classes such as (TimeoutError,), not {given!r}"
-    )
