@@ -12,6 +12,7 @@ from completions_api import USAGE, CompletionsAPI, Failure, Reply, asked, call, 
 from callspan import ConfigurationError
 from callspan.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from callspan.openai import ChatOpenAI
+from callspan.tools import tool
 
 WEATHER = call(1, "weather", '{"city": "Rome"}')
 NOW = call(2, "now", "{}")
@@ -93,6 +94,55 @@ async def test_tool_calls(api: CompletionsAPI, model: ChatOpenAI, way: str, repe
     assert answer.content == ""
     assert answer.tool_calls == CALLS
     assert answer.response_metadata["finish_reason"] == "tool_calls"
+
+
+def weather(city: str) -> str:
+    """Say what the weather is."""
+    return f"sunny in {city}"
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        (None, None),
+        ("auto", "auto"),
+        ("none", "none"),
+        ("any", "required"),
+        (True, "required"),
+        ("weather", {"type": "function", "function": {"name": "weather"}}),
+    ],
+)
+async def test_tools(
+    api: CompletionsAPI, model: ChatOpenAI, way: str, choice: Any, sent: Any
+) -> None:
+    """A program chooses tools in the same words for each provider."""
+    api.replies = [Reply(None, [WEATHER, NOW], "tool_calls")]
+    able = model.bind_tools([tool(weather)], tool_choice=choice, parallel_tool_calls=True)
+    answer = await asked(able, way)
+    assert answer.tool_calls == CALLS
+    (request,) = api.requests
+    assert request["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "weather",
+                "description": "Say what the weather is.",
+                "parameters": {
+                    "type": "object",
+                    "properties": {"city": {"type": "string"}},
+                    "required": ["city"],
+                },
+            },
+        }
+    ]
+    assert request.get("tool_choice") == sent
+    assert request["parallel_tool_calls"] is True
+
+
+def test_a_choice_of_no_tool(model: ChatOpenAI) -> None:
+    """The API's own refusal comes late, and does not list the tools."""
+    with pytest.raises(ConfigurationError, match=r"one of the tools \(weather\), not 'wether'"):
+        model.bind_tools([weather], tool_choice="wether")
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from callspan.errors import ConfigurationError
+from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
     BaseMessage,
@@ -81,6 +82,34 @@ def _image_url(block: dict[str, Any], source: dict[str, Any]) -> str | None:
         return source.get("url")
     kind = source.get("mime_type") or source.get("media_type") or "image/png"
     return f"data:{kind};base64,{data}"
+
+
+def tools_of(tools: Iterable[Any], choice: str | bool | dict[str, Any] | None) -> dict[str, Any]:
+    """Return the `tools` of a request, and `tool_choice` where there is a choice.
+
+    Args:
+        tools: What `tool_schema` takes.
+        choice: `auto`, `none`, `any` (or True, or `required`), the name of a tool, or the API's
+            own form.
+
+    Raises:
+        ConfigurationError: It is the name of no tool, or a tool is none.
+    """
+    functions = [tool_schema(tool) for tool in tools]
+    request: dict[str, Any] = {"tools": [{"type": "function", "function": f} for f in functions]}
+    named = [function["name"] for function in functions]
+    if choice in named:
+        request["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    elif choice is True or choice == "any":
+        request["tool_choice"] = "required"
+    elif isinstance(choice, dict) or choice in ("auto", "none", "required"):
+        request["tool_choice"] = choice
+    elif choice:
+        raise ConfigurationError(
+            f"tool_choice has to be 'auto', 'none', 'any' or the name of one of the tools "
+            f"({', '.join(named)}), not {choice!r}"
+        )
+    return request
 
 
 def result_of(reply: Any) -> ChatResult:
