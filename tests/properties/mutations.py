@@ -184,8 +184,8 @@ _ACTIVATE = [
     Mutation(
         "callbacks/activate.py",
         "the end of a generator that raises is not told",
-        "            end(error)\n        raise\n    if end is not None:\n        end(None)",
-        "            pass\n        raise\n    if end is not None:\n        end(None)",
+        "            end(error)\n        raise\n    return returned",
+        "            pass\n        raise\n    return returned",
     ),
     Mutation(
         "callbacks/activate.py",
@@ -492,12 +492,6 @@ _REGISTRY = [
     ),
     Mutation(
         "tracing/registry.py",
-        "a span of another provider with a resource of its own is taken for ours",
-        "            if resource is not self._resource:\n                return False\n",
-        "",
-    ),
-    Mutation(
-        "tracing/registry.py",
         "a span of another provider with the same resource is taken for ours",
         "return processor is self._processor or",
         "return True or",
@@ -520,8 +514,8 @@ _HANDLER = [
     Mutation(
         "tracing/handler.py",
         "suppression is ignored",
-        "if registry is None or is_suppressed(context):",
-        "if registry is None:",
+        "            or is_suppressed(context)\n",
+        "",
     ),
     Mutation(
         "tracing/handler.py",
