@@ -14,7 +14,7 @@ from callspan.demo.extractive import ExtractiveChatModel
 ENVIRONMENT = {
     key: value
     for key, value in os.environ.items()
-    if not key.startswith(("OTEL_", "ANTHROPIC_", "CALLSPAN_"))
+    if not key.startswith(("OTEL_", "ANTHROPIC_", "CALLSPAN_")) and key != "MODEL"
 }
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -83,9 +84,12 @@ def main() -> None:
     if not delivers:
         os.environ["OTEL_TRACES_EXPORTER"] = "none"
     tracing = callspan.configure("callspan-demo", console=True, capture_content=True)
-    model = _model()
     roots = _Roots()
-    with tracing, callspan.use_config(callbacks=[roots], session_id="demo", tags=["demo"]):
+    with (
+        tracing,
+        _model() as model,
+        callspan.use_config(callbacks=[roots], session_id="demo", tags=["demo"]),
+    ):
         chain = documentation_chain(model)
         print(f"{len(standard_library())} passages of the standard library's documentation")
         for question in QUESTIONS:
@@ -121,7 +125,22 @@ def _trace_ids(handler: callspan.OTelCallbackHandler, run_ids: list[UUID]) -> It
             yield f"{context.trace_id:032x}"
 
 
-def _model() -> BaseChatModel:
+@contextmanager
+def _model() -> Iterator[BaseChatModel]:
+    if os.environ.get("MODEL") != "local":
+        yield _model_of_the_environment()
+        return
+    from callspan.demo.local import serving
+    from callspan.openai import ChatOpenAI
+
+    with serving() as server:
+        print(f"Answers come from {server.name}, on this machine. It is small, and often wrong.\n")
+        yield ChatOpenAI(
+            model=server.name, base_url=server.url, api_key="none", temperature=0, max_tokens=128
+        )
+
+
+def _model_of_the_environment() -> BaseChatModel:
     if os.environ.get("ANTHROPIC_API_KEY"):
         from callspan.anthropic import ChatAnthropic
 
@@ -169,5 +188,7 @@ if __name__ == "__main__":
     try:
         main()
         print(end="", flush=True)
+    except callspan.ConfigurationError as error:
+        sys.exit(f"{error}")
     except BrokenPipeError:  # who reads has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
