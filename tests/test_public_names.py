@@ -15,6 +15,7 @@ USER = Path(__file__).parent / "typing" / "user.py"
 MODULES = [
     "callspan",
     "callspan.anthropic",
+    "callspan.caches",
     "callspan.callbacks",
     "callspan.documents",
     "callspan.language_models",

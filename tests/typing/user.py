@@ -16,6 +16,7 @@ from typing_extensions import assert_type
 
 import callspan
 from callspan.anthropic import ChatAnthropic
+from callspan.caches import BaseCache, InMemoryCache, get_llm_cache, set_llm_cache
 from callspan.callbacks import (
     AsyncCallbackHandler,
     AsyncCallbackManager,
@@ -58,7 +59,9 @@ from callspan.callbacks import (
 from callspan.documents import Document
 from callspan.language_models import (
     BaseChatModel,
+    BaseLLM,
     FakeListChatModel,
+    FakeListLLM,
     GenericFakeChatModel,
     LanguageModelInput,
     tool_schema,
@@ -412,6 +415,59 @@ def models(name: str) -> list[BaseChatModel]:
         ChatAnthropic(model=name, api_key="key", temperature=0.5, max_tokens=100, timeout=10),
         ChatOpenAI(model=name, api_key="key", seed=1, stop="END", model_kwargs={"logprobs": True}),
     ]
+
+
+class EchoLLM(BaseLLM):
+    """A text model as users write it."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        return LLMResult(generations=[[Generation(text=one)] for one in prompts])
+
+    def _stream(
+        self, prompt: str, stop: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[GenerationChunk]:
+        yield GenerationChunk(text=prompt)
+
+
+class FileCache(BaseCache):
+    """A cache of the user's own."""
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        return None
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        print(prompt, llm_string, return_val)
+
+    def clear(self, **kwargs: Any) -> None: ...
+
+
+async def text_models() -> None:
+    """Ask text models, with a cache of their own and with the one of the process."""
+    set_llm_cache(InMemoryCache(maxsize=10))
+    assert_type(get_llm_cache(), BaseCache | None)
+    for model in (EchoLLM(cache=FileCache()), FakeListLLM(responses=["a"], cache=True)):
+        assert_type(model.invoke("hello"), str)
+        assert_type(await model.abatch(["hello", "bye"]), list[str])
+        for part in model.stream("hello", stop=["."]):
+            assert_type(part, str)
+        model.generate(["hello", "bye"], callbacks=[LoggingHandler()]).flatten()
+    set_llm_cache(None)
+
+
+def structures(model: BaseChatModel) -> None:
+    """Give a model tools, and a structure to answer in."""
+    assert_type(model.bind_tools([multiply, fetch]).invoke("2 * 3"), AIMessage)
+    model.with_structured_output(SearchArguments, include_raw=True).invoke("find it")
 
 
 def ask(model: BaseChatModel) -> str:

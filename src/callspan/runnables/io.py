@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from callspan.callbacks.drive import astream, stream
+from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import pulled_in_thread
@@ -34,6 +35,10 @@ class IO:
     """What starts runs."""
     done: Callable[[Any], Coroutine[Any, Any, Any]]
     """Give the result of a call that async code awaits."""
+    call: Callable[..., Any]
+    """Call a function in the run that ends with it; `done` gives its result."""
+    function: Callable[[Callable[..., Any]], Callable[..., Any]]
+    """Return a coroutine function that is written against this, as `call` takes it."""
     invoke: Callable[[Any], Callable[..., Any]]
     """Return a block's `invoke`; `done` gives its result."""
     stream: Callable[[Any], Callable[..., Stream]]
@@ -148,6 +153,8 @@ async def _awaited(result: Awaitable[T]) -> T:
 SYNC: Final = IO(
     manager=CallbackManager,
     done=_at_once,
+    call=call,
+    function=lambda function: partial(finish, function),
     invoke=attrgetter("invoke"),
     stream=attrgetter("stream"),
     transform=attrgetter("transform"),
@@ -162,6 +169,8 @@ SYNC: Final = IO(
 ASYNC: Final = IO(
     manager=AsyncCallbackManager,
     done=_awaited,
+    call=acall,
+    function=lambda function: function,
     invoke=attrgetter("ainvoke"),
     stream=attrgetter("astream"),
     transform=lambda block: lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs)),

@@ -221,6 +221,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """End the span of a text or chat model."""
+        if kwargs.get("cached") and (record := self._record(run_id)) is not None:
+            record.span.set_attribute(names.RUN_CACHED, True)
         self._end(run_id, response)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:

@@ -77,6 +77,7 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 RUN_ID: Final = "callspan.run.id"
 RUN_NAME: Final = "callspan.run.name"
 RUN_TYPE: Final = "callspan.run.type"
+RUN_CACHED: Final = "callspan.run.cached"
 RUN_ATTEMPT: Final = "callspan.run.attempt"
 RUN_FALLBACK: Final = "callspan.run.fallback"
 PLACES: Final = {"attempt": RUN_ATTEMPT, "fallback": RUN_FALLBACK}
