@@ -14,6 +14,7 @@ import pytest
 USER = Path(__file__).parent / "typing" / "user.py"
 MODULES = [
     "callspan",
+    "callspan.agents",
     "callspan.anthropic",
     "callspan.caches",
     "callspan.callbacks",

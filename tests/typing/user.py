@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from typing_extensions import assert_type
 
 import callspan
+from callspan.agents import create_agent
 from callspan.anthropic import ChatAnthropic
 from callspan.caches import BaseCache, InMemoryCache, get_llm_cache, set_llm_cache
 from callspan.callbacks import (
@@ -386,6 +387,24 @@ class Shelf(BaseRetriever):
     ) -> list[Document]:
         await run_manager.on_text(query)
         return self.books
+
+
+def use_agent(model: BaseChatModel) -> None:
+    """Have a model use tools, and go on with the conversation."""
+    agent = create_agent(
+        model,
+        [Search(), multiply, _divide],
+        system_prompt="Be exact.",
+        name="calculator",
+        max_steps=5,
+        callbacks=[ToolLogHandler()],
+    )
+    state = agent.invoke({"messages": [("user", "What is 2 * 3?")]})
+    try:
+        for step in agent.stream({"messages": [*state["messages"], HumanMessage("And 3 * 4?")]}):
+            step["messages"][-1].pretty_print()
+    except callspan.AgentStepsError as error:
+        print(len(error.messages), "messages, and no answer")
 
 
 def use_parsers(model: BaseChatModel) -> None:

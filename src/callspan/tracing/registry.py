@@ -37,6 +37,7 @@ class Record:
     """One open run in one provider."""
 
     __slots__ = (
+        "agent",
         "first_token",
         "handler",
         "may_be_lost",
@@ -44,10 +45,16 @@ class Record:
         "span",
         "start",
         "started",
+        "used",
     )
 
     def __init__(
-        self, handler: Any, start: RunStart, parent_run_id: UUID | None, span: Span
+        self,
+        handler: Any,
+        start: RunStart,
+        parent_run_id: UUID | None,
+        span: Span,
+        agent: Record | None,
     ) -> None:
         self.handler = handler
         self.start = start
@@ -57,6 +64,10 @@ class Record:
         self.first_token = False
         self.may_be_lost: set[int] = set()
         """Models, retrievers and tools that are open under this run."""
+        self.agent = agent
+        """The nearest agent that this run is a part of."""
+        self.used: dict[str, int] = {}
+        """What the models of an agent have used so far: token counts by attribute."""
 
 
 class _Spans:
@@ -125,11 +136,11 @@ class Registry:
             span_kind(start),
             attributes,
         )
-        record = self._open[key] = Record(handler, start, parent_run_id, span)
-        if start.kind != "chain" and parent_run_id is not None:
-            parent = self._open.get(parent_run_id.int)
-            if parent is not None:
-                parent.may_be_lost.add(key)
+        parent = None if parent_run_id is None else self._open.get(parent_run_id.int)
+        agent = parent if parent is None or parent.start.type == "agent" else parent.agent
+        record = self._open[key] = Record(handler, start, parent_run_id, span, agent)
+        if start.kind != "chain" and parent is not None:
+            parent.may_be_lost.add(key)
         return record
 
     def would_drop(self, parent_run_id: UUID | None, context: Context) -> bool:
@@ -274,6 +285,8 @@ class Registry:
 
     def _forget(self, record: Record) -> None:
         """Keep of a run that is no longer open where its late children belong."""
+        if record.start.type == "agent":
+            record.agent = None  # or a chain of agents, each started by the last, would be kept
         recent = self._recent
         recent[record.start.run_id.int] = record.span.get_span_context()
         if len(recent) > _RECENT:
