@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from callspan import ConfigurationError
 from callspan.demo import local
@@ -93,6 +94,19 @@ def test_it_calls_a_tool(model: ChatOpenAI, way: str) -> None:
     result = add_up.invoke(call)
     assert result.content == str(call["args"]["a"] + call["args"]["b"])
     assert result.tool_call_id == call["id"]
+
+
+class Sum(BaseModel):
+    """The sum of two integers."""
+
+    a: int
+    b: int
+
+
+def test_it_fills_a_structure(model: ChatOpenAI) -> None:
+    """A program can go on with the answer of even a small model."""
+    answer = model.with_structured_output(Sum).invoke(QUESTION)
+    assert isinstance(answer, Sum)
 
 
 def test_the_demo_with_it(local_model: local.Server) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from completions_api import USAGE, CompletionsAPI, Failure, Reply, asked, call, serving
+from pydantic import BaseModel
 
 from callspan import ConfigurationError
 from callspan.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -137,6 +138,25 @@ async def test_tools(
     ]
     assert request.get("tool_choice") == sent
     assert request["parallel_tool_calls"] is True
+
+
+class Weather(BaseModel):
+    """The weather of a place."""
+
+    city: str
+    days: int = 1
+
+
+async def test_structured_output(api: CompletionsAPI, model: ChatOpenAI, way: str) -> None:
+    """An answer that a program goes on with is an object, and no text to be parsed."""
+    api.replies = [Reply(None, [call(1, "Weather", '{"city": "Rome"}')], "tool_calls")]
+    structured = model.with_structured_output(Weather)
+    ask = getattr(structured, way)
+    given = [ask("?")] if way == "invoke" else [await ask("?")] if way == "ainvoke" else ask("?")
+    answers = [one async for one in given] if way == "astream" else list(given)
+    assert answers[-1] == Weather(city="Rome")
+    sent = api.requests[0]["tool_choice"]
+    assert sent == {"type": "function", "function": {"name": "Weather"}}
 
 
 def test_a_choice_of_no_tool(model: ChatOpenAI) -> None:
