@@ -48,7 +48,7 @@ def create_agent(
     The agent takes `{"messages": [...]}` and returns that with its own messages appended; what it
     was given stays as it was. Its stream yields the conversation so far each time that a message
     was appended: `state["messages"][-1]` is the new one. In a stream the model streams too, so
-    that handlers hear its tokens.
+    that handlers hear its tokens. Further arguments of a call go to the model.
 
     The tools that a message of the model asks for run at the same time, `max_concurrency` of the
     config at most. Their answers are in the order of the calls. A tool that raises, or does not
@@ -129,29 +129,29 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
         """Yield the conversation after each message of the model and each answer of a tool."""
         if not isinstance(given, Mapping) or "messages" not in given:
             raise InputError(
-                f"an agent takes {{'messages': [...]}}, and was given a {type(given).__name__}"
-                + (f" with {', '.join(map(as_text, given))}" if isinstance(given, Mapping) else "")
+                "an agent takes {'messages': [...]}, and there are no messages in the "
+                f"{type(given).__name__} that it was given"
             )
-        messages: list[BaseMessage] = convert_to_messages(given["messages"])
+        messages: list[BaseMessage] = [*convert_to_messages(given["messages"])]
         for _ in range(self._max_steps):
             answer = await ask(self._model, [*self._prompt, *messages], frame)
             if not isinstance(answer, AIMessage):
                 raise ConfigurationError(
                     f"an agent's model answers with an AIMessage, not {type(answer).__name__}"
                 )
-            messages = [*messages, answer]
+            messages.append(answer)
             if not answer.tool_calls and not answer.invalid_tool_calls:
                 await _tell_finish(answer.text, answer.text, frame)
-                yield {"messages": messages}
+                yield {"messages": [*messages]}
                 return
-            yield {"messages": messages}
+            yield {"messages": [*messages]}
             results = await self._results(answer, frame)
             done = self._is_final(answer, results)
             if done:
                 await _tell_finish(results[-1].content, "", frame)
             for result in results:
-                messages = [*messages, result]
-                yield {"messages": messages}
+                messages.append(result)
+                yield {"messages": [*messages]}
             if done:
                 return
         raise AgentStepsError(
@@ -213,12 +213,12 @@ async def _tell_finish(output: Any, log: str, frame: Frame) -> None:
 
 
 async def _asked(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
-    return await frame.io.done(frame.io.invoke(model)(messages, frame.child()))
+    return await frame.io.done(frame.io.invoke(model)(messages, frame.child(), **frame.kwargs))
 
 
 async def _asked_for_stream(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
     total = Total()
-    stream = frame.io.stream(model)(messages, frame.child())
+    stream = frame.io.stream(model)(messages, frame.child(), **frame.kwargs)
     async with Owned(frame.io.pull(stream)) as chunks:
         async for chunk in chunks:
             total.add(chunk)

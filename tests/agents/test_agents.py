@@ -116,6 +116,14 @@ def test_a_stream_tells_of_each_message(handler: Any) -> None:
     assert list(follows.stream(QUESTION)) == [texts(whole)]
 
 
+def test_a_state_belongs_to_who_was_given_it() -> None:
+    """What a consumer does with a state changes nothing of what the model is asked next."""
+    scripted = model(calls(ADD), "3")
+    for state in create_agent(scripted, [add]).stream(QUESTION):
+        state["messages"].clear()
+    assert [len(asked) for asked in scripted.asked] == [1, 3]
+
+
 def test_what_an_agent_is_given_stays_as_it_was() -> None:
     """A conversation goes on by giving the state back with one more message."""
     agent = create_agent(model(calls(ADD), "3", "4"), [add])
@@ -392,6 +400,15 @@ def test_an_agent_without_tools_answers() -> None:
     state = create_agent(plain, []).invoke({"messages": "hi"})
     assert results(state) == [("InputError: there is no tool 'add'; there are: none", "error")]
     assert texts(state)[-1] == "hello"
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_further_arguments_go_to_the_model(way: str, handler: Any) -> None:
+    """An argument that nobody takes would be left out in silence."""
+    agent = create_agent(model(calls(ADD), "3"), [add])
+    list(getattr(agent, way)(QUESTION, {"callbacks": [handler]}, stop=["."]))
+    told = [one["invocation_params"] for one in handler.events.of("on_chat_model_start")]
+    assert [(one["stop"], one["told"]) for one in told] == [(["."], 1)] * 2
 
 
 def test_functions_are_made_tools() -> None:

@@ -457,8 +457,14 @@ _REGISTRY = [
     Mutation(
         "tracing/registry.py",
         "with a parent that is cancelled chains are, too",
-        'if start.kind != "chain" and parent_run_id is not None:',
-        "if parent_run_id is not None:",
+        'if start.kind != "chain" and parent is not None:',
+        "if parent is not None:",
+    ),
+    Mutation(
+        "tracing/registry.py",
+        "what an inner agent used is not told apart from the outer one's",
+        'parent.start.type == "agent" else parent.agent',
+        "parent.agent is None else parent.agent",
     ),
     Mutation(
         "tracing/registry.py",

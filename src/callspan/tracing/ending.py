@@ -33,7 +33,8 @@ def finish(
                 )
             if record.agent is not None:
                 _add_usage(record.agent, attributes)
-            span.set_attributes(attributes | record.used)
+            attributes.update(record.used)
+            span.set_attributes(attributes)
             if outcome == "error" and error is not None:
                 record_error(span, error, handler.gate)
             elif outcome == "unfinished":
