@@ -79,14 +79,18 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             return self._together([(await tasks.result(one))[0] for one in started])
 
     def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Return the model with tools that it may call.
 
         Args:
             tools: What `tool_schema` takes: tools, functions, pydantic classes, dicts.
-            tool_choice: The tool that it must call; "any": one of them; "auto" or None: as it
-                likes.
+            tool_choice: The name of the tool that it must call; "any" or True: one of them; "none":
+                no one; "auto" or None: as it likes; or the vendor's own form.
             kwargs: What else the model takes.
 
         Raises:
@@ -110,6 +114,7 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
 
         Raises:
             ConfigurationError: There is no JSON schema of it.
+            OutputParserError: When it is called, and the message holds no such answer.
             NotImplementedError: This model calls no tools.
         """
         name = tool_schema(schema)["name"]

@@ -65,7 +65,11 @@ class _FakeChatModel(BaseChatModel):
     model_config = ConfigDict(extra="forbid")
 
     def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Return the model with tools: its calls have them among their arguments."""
         told = [tool_schema(one) for one in tools]

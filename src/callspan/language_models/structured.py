@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from callspan.errors import InputError
+from callspan._text import describe
+from callspan.errors import OutputParserError
 from callspan.messages import AIMessage
 from callspan.runnables.block import Block, Frame
 
@@ -38,10 +39,20 @@ class StructuredOutput(Block[Any, Any]):
     def _parsed(self, message: AIMessage) -> Any:
         for call in message.tool_calls:
             if call["name"] == self._tool:
-                args = call["args"]
-                return args if self._model is None else self._model.model_validate(args)
-        broken = [one["error"] for one in message.invalid_tool_calls]
-        raise InputError(
+                return self._checked(call["args"])
+        broken = [str(one["error"]) for one in message.invalid_tool_calls]
+        raise OutputParserError(
             f"the model answered without the structure {self._tool} that it was asked for"
-            + (f": its arguments cannot be read: {broken[0]}" if broken else "")
+            + (f": its arguments cannot be read: {broken[0]}" if broken else ""),
+            message.text,
         )
+
+    def _checked(self, args: dict[str, Any]) -> Any:
+        if self._model is None:
+            return args
+        try:
+            return self._model.model_validate(args)
+        except ValidationError as error:
+            raise OutputParserError(
+                f"the answer is no {self._tool}: {describe(error)}", str(args)
+            ) from error
