@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from callspan._fork import Lock
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation
 from callspan.runnables.aside import in_thread
@@ -65,7 +65,7 @@ class InMemoryCache(BaseCache):
             raise ConfigurationError(f"maxsize must be at least 1, or None, not {maxsize}")
         self._maxsize = maxsize
         self._kept: dict[tuple[str, str], Sequence[Generation]] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """Return the answers to a prompt, or None."""

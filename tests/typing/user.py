@@ -432,6 +432,7 @@ def models(name: str) -> list[BaseChatModel]:
         FakeListChatModel(responses=["yes", "no"], sleep=0.1),
         GenericFakeChatModel(messages=iter(["a text", AIMessage("a message")])),
         ChatAnthropic(model=name, api_key="key", temperature=0.5, max_tokens=100, timeout=10),
+        ChatAnthropic(model=name, default_headers={"anthropic-beta": "files-api-2025-04-14"}),
         ChatOpenAI(model=name, api_key="key", seed=1, stop="END", model_kwargs={"logprobs": True}),
     ]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, SecretStr
 
 from callspan._sdk.clients import Clients
 from callspan.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from callspan.language_models import BaseChatModel
-from callspan.messages import BaseMessage
+from callspan.language_models import BaseChatModel, LanguageModelInput
+from callspan.messages import AIMessage, BaseMessage
 from callspan.outputs import ChatGenerationChunk, ChatResult
+from callspan.runnables import Runnable
 from callspan.tracing.secrets import without_secrets
 
 
@@ -36,6 +37,7 @@ class SDKChatModel(BaseChatModel):
         base_url: Where the API is. It may hold a password, and so is not shown either.
         timeout: Seconds that a request may take; the SDK's default where it is None.
         max_retries: How often the SDK repeats a request that failed for a reason that may pass.
+        default_headers: Sent with each request. They may hold a key, and so are not shown either.
     """
 
     # Without it, a mistake in any argument would show them all, the key among them.
@@ -48,9 +50,38 @@ class SDKChatModel(BaseChatModel):
     base_url: str | None = Field(default=None, exclude=True, repr=False)
     timeout: float | None = None
     max_retries: int = 2
+    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
 
     _vendor: ClassVar[str]
     _clients: Clients = PrivateAttr()
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return this model, told of tools, whose calls are in an answer's `tool_calls`.
+
+        Args:
+            tools: Tools, functions, pydantic models, TypedDict classes, or dicts with a JSON
+                schema.
+            tool_choice: `auto` leaves it to the model, `none` forbids calls, `any` demands one or
+                more, and a tool's name demands that one. The API takes None as `auto`. A dict is
+                the API's own form.
+            kwargs: What else goes into each request.
+
+        Raises:
+            ConfigurationError: A tool is none, or `tool_choice` is none of these.
+        """
+        return self.bind(**self._tools(tools, tool_choice), **kwargs)
+
+    @abstractmethod
+    def _tools(
+        self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what a request says of tools, and of which of them to call."""
 
     @property
     @abstractmethod
@@ -99,6 +130,7 @@ class SDKChatModel(BaseChatModel):
             "base_url": self.base_url or None,
             "timeout": self.timeout,
             "max_retries": self.max_retries,
+            "default_headers": self.default_headers,
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -28,7 +28,7 @@ class Clients:
 
     def sync(self, options: Mapping[str, Any]) -> Any:
         """Return the client with these options."""
-        key = tuple(options.items())
+        key = _key(options)
         if key not in self._kept:
             self._kept[key] = client = self._makers[0](**options)
             weakref.finalize(self, client.close)  # in a cycle, its sockets might be collected first
@@ -36,7 +36,7 @@ class Clients:
 
     async def of_running_loop(self, options: Mapping[str, Any]) -> Any:
         """Return the async client with these options for the running event loop."""
-        key = (asyncio.get_running_loop(), *options.items())
+        key = (asyncio.get_running_loop(), _key(options))
         if key not in self._kept:
             client = self._makers[1](**options)
             lasting = self._lasting(key, client)
@@ -51,3 +51,10 @@ class Clients:
         finally:
             self._kept.pop(key, None)
             await client.close()
+
+
+def _key(options: Mapping[str, Any]) -> Any:
+    return tuple(
+        (name, tuple(value.items()) if isinstance(value, Mapping) else value)
+        for name, value in options.items()
+    )

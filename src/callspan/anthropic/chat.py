@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from pydantic import PrivateAttr
@@ -11,7 +12,7 @@ from callspan._sdk.chat import SDKChatModel
 from callspan._sdk.clients import Clients
 from callspan.anthropic.clients import clients
 from callspan.anthropic.events import StreamReader
-from callspan.anthropic.wire import request_of, result_of
+from callspan.anthropic.wire import request_of, result_of, tools_of
 from callspan.messages import BaseMessage
 from callspan.outputs import ChatResult
 
@@ -22,16 +23,18 @@ _SAMPLING: Final = ("temperature", "top_p", "top_k")
 class ChatAnthropic(SDKChatModel):
     """A model of Anthropic's, through the official SDK, whose errors come through as they are.
 
-    A call's further keywords go into the request: `model.invoke(messages, tools=[...])`. Content
-    blocks are the API's own.
+    A call's further keywords go into the request: `model.invoke(messages, thinking={...})`.
+    Content blocks are the API's own; images may also be as OpenAI and langchain write them.
 
     Attributes:
         model: The model's name, such as `claude-haiku-4-5`.
         api_key: The key; where it is None the SDK takes it from `ANTHROPIC_API_KEY`, or finds other
             credentials. It is never shown.
-        base_url: Where the API is; where it is None, `ANTHROPIC_BASE_URL` or Anthropic's own.
+        base_url: Where the API is; where it is None, `ANTHROPIC_BASE_URL` or Anthropic's own. It
+            may hold a password, and is not shown either.
         timeout: Seconds that a request may take; the SDK's default where it is None.
         max_retries: How often the SDK repeats a request that failed for a reason that may pass.
+        default_headers: Sent with each request. They may hold a key, and so are not shown either.
         max_tokens: The most tokens that an answer may have.
         temperature: How random answers are, 0 to 1; not every model takes it.
         top_p: The share of the likeliest tokens to choose from, 0 to 1; not every model takes it.
@@ -56,6 +59,11 @@ class ChatAnthropic(SDKChatModel):
     def _settings(self) -> dict[str, Any]:
         names = ("model", "max_tokens", *_SAMPLING, "stop_sequences")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def _tools(
+        self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
+    ) -> dict[str, Any]:
+        return tools_of(tools, choice)
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]

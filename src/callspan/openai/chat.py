@@ -10,13 +10,11 @@ from pydantic import Field, PrivateAttr
 
 from callspan._sdk.chat import SDKChatModel
 from callspan._sdk.clients import Clients
-from callspan.language_models import LanguageModelInput
-from callspan.messages import AIMessage, BaseMessage
+from callspan.messages import BaseMessage
 from callspan.openai.clients import clients
 from callspan.openai.events import StreamReader
 from callspan.openai.wire import request_of, result_of, tools_of
 from callspan.outputs import ChatResult
-from callspan.runnables import Runnable
 
 _BASE_URL: Final = "https://api.openai.com/v1"
 _PARAMETERS: Final = (
@@ -78,27 +76,6 @@ class ChatOpenAI(SDKChatModel):
     _vendor: ClassVar[str] = "openai"
     _clients: Clients = PrivateAttr(default_factory=clients)
 
-    def bind_tools(
-        self,
-        tools: Sequence[Any],
-        *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return this model, told of tools, whose calls are in an answer's `tool_calls`.
-
-        Args:
-            tools: Tools, functions, pydantic models, TypedDict classes, or dicts with a JSON
-                schema.
-            tool_choice: `auto` leaves it to the model, `none` forbids calls, `any` demands one or
-                more, and a tool's name demands that one. The API takes None as `auto`.
-            kwargs: What else goes into each request, such as `parallel_tool_calls=False`.
-
-        Raises:
-            ConfigurationError: A tool is none, or `tool_choice` is none of these.
-        """
-        return self.bind(**tools_of(tools, tool_choice), **kwargs)
-
     @property
     def _url(self) -> str:
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or _BASE_URL
@@ -122,6 +99,11 @@ class ChatOpenAI(SDKChatModel):
         return super()._get_ls_params(
             stop=request.get("stop") if stop is None else stop, **{**kwargs, "max_tokens": most}
         )
+
+    def _tools(
+        self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
+    ) -> dict[str, Any]:
+        return tools_of(tools, choice)
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]

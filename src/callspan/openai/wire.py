@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from callspan._sdk.tools import kind_of_choice
 from callspan.errors import ConfigurationError
 from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
@@ -98,17 +99,12 @@ def tools_of(tools: Iterable[Any], choice: str | bool | dict[str, Any] | None) -
     functions = [tool_schema(tool) for tool in tools]
     request: dict[str, Any] = {"tools": [{"type": "function", "function": f} for f in functions]}
     named = [function["name"] for function in functions]
-    if choice in named:
-        request["tool_choice"] = {"type": "function", "function": {"name": choice}}
-    elif choice is True or choice == "any":
-        request["tool_choice"] = "required"
-    elif isinstance(choice, dict) or choice in ("auto", "none", "required"):
+    if isinstance(choice, dict):
         request["tool_choice"] = choice
     elif choice:
-        raise ConfigurationError(
-            f"tool_choice has to be 'auto', 'none', 'any' or the name of one of the tools "
-            f"({', '.join(named)}), not {choice!r}"
-        )
+        kind = kind_of_choice(choice, named)
+        one = {"type": "function", "function": {"name": choice}}
+        request["tool_choice"] = {"tool": one, "any": "required"}.get(kind, kind)
     return request
 
 
