@@ -164,8 +164,8 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
         """Have the tools called that a message asks for; return their answers, in its order."""
         io, known = frame.io, []
         for call in answer.tool_calls:
-            said = f"\n{answer.text}" if answer.text else ""
-            log = f"Calling {call['name']} with {call['args']}{said}"
+            said = f"{answer.text}\n" if answer.text else ""
+            log = f"\nCalling {call['name']} with {call['args']}\n{said}"  # handlers print it
             await io.done(frame.run.on_agent_action(AgentAction(call["name"], call["args"], log)))
             if call["name"] in self._tools:
                 # Not every server gives its calls an id; tools answer a call with a message.
