@@ -22,9 +22,11 @@ def cache_of(own: BaseCache | bool | None) -> BaseCache | None:
     Raises:
         ConfigurationError: The model wants the cache of the process, and there is none.
     """
+    if own is None:
+        return get_llm_cache()
     if isinstance(own, BaseCache):
         return own
-    found = None if own is False else get_llm_cache()
+    found = get_llm_cache() if own else None
     if own and found is None:
         raise ConfigurationError(
             "cache=True uses the cache of the process, and there is none: call "

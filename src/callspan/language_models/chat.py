@@ -165,7 +165,8 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         async for chunk in pulled:
             if chunk.message.id is None:
                 chunk.message.id = _id(run)
-            _add_metadata(chunk, [])
+            if chunk.generation_info:
+                _add_metadata(chunk, [])
             yield chunk
         message = chunk and chunk.message
         if isinstance(message, AIMessageChunk) and not message.chunk_position:
@@ -183,7 +184,8 @@ def _complete(generations: list[ChatGeneration], run: Any, outputs: list[dict[st
         message = generation.message
         if message.id is None:
             message.id = f"{_id(run)}-{place}"
-        _add_metadata(generation, outputs)
+        if outputs or generation.generation_info:
+            _add_metadata(generation, outputs)
 
 
 def _id(run: Any) -> str:
@@ -191,9 +193,7 @@ def _id(run: Any) -> str:
 
 
 def _add_metadata(generation: ChatGeneration, outputs: list[dict[str, Any]]) -> None:
-    message, info = generation.message, generation.generation_info
-    if info or outputs:
-        known: dict[str, Any] = {}
-        for more in (*outputs, info or {}, message.response_metadata):
-            known.update(more)
-        message.response_metadata = known
+    message, known = generation.message, dict[str, Any]()
+    for more in (*outputs, generation.generation_info or {}, message.response_metadata):
+        known.update(more)
+    message.response_metadata = known
