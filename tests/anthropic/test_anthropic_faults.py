@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import subprocess
 import sys
@@ -282,3 +283,21 @@ def test_no_sdk() -> None:
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("MissingDependencyError ")
     assert "pip install callspan[anthropic]" in printed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_process_has_connections_of_its_own(api: MessagesAPI) -> None:
+    """Servers load and try a model before they fork: two processes on one socket mix answers up."""
+    api.keep_alive = True
+    program = """
+        import os
+        from callspan.anthropic import ChatAnthropic
+        model = ChatAnthropic(model="m")
+        assert model.invoke("Hello").text == model.invoke("Hello").text
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+        assert model.invoke("Hello").text == "1 + 2 = 3"
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+    assert (len(api.requests), api.connections) == (4, 2)
