@@ -24,13 +24,12 @@ def finish(
     span, handler = record.span, record.handler
     try:
         if span.is_recording():
-            attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
+            attributes: dict[str, Any] = {}
             if result is not None:
-                attributes.update(
-                    of_output(
-                        record.start, result, handler.gate, openinference=handler.openinference
-                    )
+                attributes = of_output(
+                    record.start, result, handler.gate, openinference=handler.openinference
                 )
+            attributes["callspan.run.outcome"] = outcome
             if record.agent is not None:
                 _add_usage(record.agent, attributes)
             attributes.update(record.used)

@@ -84,7 +84,7 @@ def of_request(start: RunStart) -> Attributes:
     if server is not None:
         yield names.SERVER_ADDRESS, server[0]
         yield names.SERVER_PORT, server[1]
-    for key in _STANDARD.keys() & metadata.keys():
+    for key in () if _STANDARD_SET.isdisjoint(metadata) else _STANDARD.keys() & metadata.keys():
         attribute, converted = _STANDARD[key]
         yield attribute, converted(metadata[key])
     for key in _PARAMETERS.keys() & params.keys():  # these come last, so that they win
@@ -184,3 +184,4 @@ _STANDARD: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "ls_max_tokens": (names.REQUEST_MAX_TOKENS, _int),
     "ls_stop": (names.REQUEST_STOP_SEQUENCES, _texts),
 }
+_STANDARD_SET: Final = frozenset(_STANDARD)

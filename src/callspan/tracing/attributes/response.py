@@ -56,7 +56,7 @@ def _message_id(answers: Iterable[Any]) -> str | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if type(value) is dict or isinstance(value, Mapping) else {}
+    return value if value and isinstance(value, Mapping) else {}
 
 
 def _first(sources: Iterable[Mapping[str, Any]], *keys: str) -> str | None:
