@@ -45,6 +45,14 @@ def started(name: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+def test_the_readmes_agent() -> None:
+    """The README's program is the one that the tests run."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```python\n{(ROOT / 'examples' / 'agent.py').read_text(encoding='utf-8')}```" in readme
+    printed = readme.partition("## An agent")[2].split("```")[3]
+    assert without_durations(printed.strip()) == without_durations(SHOWN["agent"].strip())
+
+
 def test_every_example_is_shown() -> None:
     """An example whose output nobody sees is not read."""
     assert set(SHOWN) == {path.stem for path in (ROOT / "examples").glob("*.py")}
