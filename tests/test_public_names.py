@@ -14,15 +14,19 @@ import pytest
 USER = Path(__file__).parent / "typing" / "user.py"
 MODULES = [
     "callspan",
+    "callspan.agents",
     "callspan.anthropic",
+    "callspan.caches",
     "callspan.callbacks",
     "callspan.documents",
     "callspan.langchain",
     "callspan.language_models",
     "callspan.messages",
+    "callspan.openai",
     "callspan.output_parsers",
     "callspan.outputs",
     "callspan.prompts",
+    "callspan.retrievers",
     "callspan.runnables",
     "callspan.tools",
 ]

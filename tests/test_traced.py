@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from callspan import traced, use_config
-from support import SpanLog, current, parameters
+from callspan.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from support import SpanLog, current, parameters, recording
 
 
 def heard(handler: Any) -> list[tuple[str, tuple[Any, ...]]]:
@@ -173,3 +175,62 @@ def test_it_stays_the_function_that_it_is() -> None:
         assert parameters(decorated) == parameters(fn)
         assert decorated.__doc__ == fn.__doc__
     assert traced(function).__name__ == "function"
+
+
+async def later(x: int) -> int:
+    await asyncio.sleep(0)
+    assert current() == "start"
+    leaf()
+    if x < 0:
+        raise ValueError(x)
+    return x
+
+
+@traced
+def leaf() -> None:
+    pass
+
+
+@traced
+def start(x: int) -> Any:
+    assert current() == "start"
+    return later(x)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_function_that_returns_a_coroutine(is_async: bool, spans: SpanLog) -> None:
+    """A plain function around an async one is as long as that, and what it does is inside."""
+    base: Any = AsyncCallbackHandler if is_async else BaseCallbackHandler
+    handler = recording(base, is_async=is_async)
+    with use_config(callbacks=[handler]):
+        made = start(1)
+    assert inspect.iscoroutine(made)
+    assert made.__qualname__ == "later"
+    assert spans.open == ["start"]
+    assert await asyncio.create_task(made) == 1
+    assert spans.tree() == ["start", "  leaf"]
+    assert heard(handler)[-1] == ("on_chain_end", (1,))
+    with pytest.raises(ValueError, match="-1"):
+        await start(-1)
+    assert current() == "nothing"
+    assert [span.attributes["callspan.run.outcome"] for span in spans.ended] == [
+        *["ok", "ok"],
+        *["ok", "error"],
+    ]
+
+
+async def test_a_returned_coroutine_that_does_not_come_to_its_end(spans: SpanLog) -> None:
+    """Cancelled, closed or forgotten: its run ends all the same."""
+    task = asyncio.create_task(start(1))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    begun = start(1)
+    begun.send(None)
+    begun.close()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine 'later' was never awaited")
+        start(1)
+    outcomes = [span.attributes["callspan.run.outcome"] for span in spans.ended]
+    assert outcomes == ["cancelled", "abandoned", "abandoned"]

@@ -7,9 +7,14 @@ from callspan._version import __version__
 from callspan.callbacks.ambient import use_config
 from callspan.callbacks.custom import adispatch_custom_event, dispatch_custom_event
 from callspan.callbacks.groups import atrace_as_chain_group, trace_as_chain_group
-from callspan.callbacks.threads import ContextThreadPoolExecutor
+from callspan.callbacks.threads import (
+    ContextThreadPoolExecutor,
+    instrument_threads,
+    uninstrument_threads,
+)
 from callspan.decorator import traced
 from callspan.errors import (
+    AgentStepsError,
     AsyncOnlyError,
     CallbackError,
     CallspanError,
@@ -18,12 +23,14 @@ from callspan.errors import (
     MergeError,
     MissingDependencyError,
     MissingVariableError,
+    OutputParserError,
     ToolInputError,
 )
 from callspan.export import Tracing, configure
 from callspan.tracing import OTelCallbackHandler, suppress_tracing
 
 __all__ = [
+    "AgentStepsError",
     "AsyncOnlyError",
     "CallbackError",
     "CallspanError",
@@ -34,6 +41,7 @@ __all__ = [
     "MissingDependencyError",
     "MissingVariableError",
     "OTelCallbackHandler",
+    "OutputParserError",
     "ToolInputError",
     "Tracing",
     "__version__",
@@ -41,8 +49,10 @@ __all__ = [
     "atrace_as_chain_group",
     "configure",
     "dispatch_custom_event",
+    "instrument_threads",
     "suppress_tracing",
     "trace_as_chain_group",
     "traced",
+    "uninstrument_threads",
     "use_config",
 ]

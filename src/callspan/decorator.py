@@ -7,9 +7,10 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
-from callspan.callbacks.ambient import check_labels
+from callspan._text import as_text
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation, LLMResult
@@ -58,7 +59,7 @@ def traced(
 
     Functions, coroutine functions, generators and async generators stay what they are. The run's
     input is the arguments by name; its output is what is returned, or the list of what is
-    yielded (the first 1,000).
+    yielded (the first 1,000). The run of a function that returns a coroutine ends with that.
 
     Args:
         fn: The function, where the decorator has no arguments of its own.
@@ -74,7 +75,7 @@ def traced(
     """
     if kind not in _STARTS:
         raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
-    check_labels(tags, metadata)
+    check({"tags": tags, "metadata": metadata})
     if fn is None:
 
         def decorate(function: F) -> F:
@@ -128,9 +129,9 @@ class _Start:
         arguments.pop(self._bound_to, None)  # type: ignore[arg-type]
         extra: dict[str, Any] = {"name": self._name}
         if self._kind == "tool":
-            return _text(arguments), {**extra, "inputs": arguments}
+            return as_text(arguments), {**extra, "inputs": arguments}
         if self._kind in ("retriever", "llm"):
-            first = _text(next(iter(arguments.values()), ""))
+            first = as_text(next(iter(arguments.values()), ""))
             return (first if self._kind == "retriever" else [first]), extra
         return arguments, ({**extra, "run_type": "agent"} if self._kind == "agent" else extra)
 
@@ -213,12 +214,5 @@ def _one(started: Any) -> Any:
 def _as_result(output: Any) -> LLMResult:
     if isinstance(output, LLMResult):
         return output
-    text = "".join(map(_text, output)) if isinstance(output, list) else _text(output)
+    text = "".join(map(as_text, output)) if isinstance(output, list) else as_text(output)
     return LLMResult(generations=[[Generation(text=text)]])
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:  # a value that cannot be printed is no reason to fail
-        return f"<{type(value).__name__} that cannot be printed>"

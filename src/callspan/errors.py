@@ -5,6 +5,12 @@ Each class is a `CallspanError` and also the builtin that fits, so that code can
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
 
 class CallspanError(Exception):
     """Base class of every error that callspan raises on purpose."""
@@ -38,6 +44,32 @@ class MissingVariableError(InputError, KeyError):
 
 class ToolInputError(InputError):
     """The arguments given to a tool do not fit the tool's schema."""
+
+
+class OutputParserError(InputError):
+    """A model's answer is not what an output parser can read.
+
+    Args:
+        message: What is wrong, without the answer.
+        llm_output: The answer.
+    """
+
+    def __init__(self, message: str, llm_output: str = "") -> None:
+        super().__init__(message)
+        self.llm_output = llm_output
+
+
+class AgentStepsError(CallspanError, RuntimeError):
+    """An agent took as many steps as it may, and has no answer.
+
+    Args:
+        message: What to do.
+        messages: The conversation so far: what the agent was given, answered, and was told.
+    """
+
+    def __init__(self, message: str, messages: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.messages = list(messages)
 
 
 class MissingDependencyError(CallspanError, ModuleNotFoundError):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import socket
 import subprocess
 import sys
 import textwrap
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from messages_api import Failure, MessagesAPI, Reply, asked
+from messages_api import KEY, Failure, MessagesAPI, Reply, asked
 
 import anthropic
 from callspan import CallspanError, ConfigurationError
@@ -26,8 +29,11 @@ def outcomes(spans: SpanLog) -> list[Any]:
 @pytest.mark.parametrize(
     ("failure", "error", "tries"),
     [
+        (Failure(400, "invalid_request_error"), anthropic.BadRequestError, 1),
         (Failure(401, "authentication_error"), anthropic.AuthenticationError, 1),
         (Failure(429, "rate_limit_error"), anthropic.RateLimitError, 3),
+        (Failure(500, "api_error"), anthropic.InternalServerError, 3),
+        (Failure(529, "overloaded_error"), anthropic.InternalServerError, 3),
     ],
 )
 async def test_the_api_refuses(
@@ -45,11 +51,12 @@ async def test_the_api_refuses(
     with pytest.raises(error) as caught:
         await asked(model, way, config={"callbacks": [handler]})
     assert caught.value.status_code == failure.status
+    assert caught.value.body == failure.body()
     assert len(api.requests) == tries
     ((_, (told,), _),) = [event for event in handler.events if event[0] == "on_llm_error"]
     assert told is caught.value
     assert outcomes(spans) == ["error"]
-    assert spans.ended[0].attributes["error.type"] == f"anthropic.{error.__name__}"
+    assert spans.ended[0].attributes["error.type"] == f"anthropic.{type(told).__name__}"
 
 
 async def test_a_failure_that_passes(
@@ -98,13 +105,46 @@ async def test_a_server_that_falls_silent(api: MessagesAPI, spans: SpanLog, way:
     assert outcomes(spans) == ["error"]
 
 
+@pytest.fixture
+def unanswered() -> Iterator[str]:
+    """The address of a server that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_an_answer_that_does_not_come(unanswered: str, spans: SpanLog, way: str) -> None:
+    """How long a program waits is its own to say, and the SDK's error tells that it was that."""
+    model = ChatAnthropic(model="m", base_url=unanswered, api_key=KEY, timeout=0.1, max_retries=0)
+    with pytest.raises(anthropic.APITimeoutError):
+        await asked(model, way)
+    assert outcomes(spans) == ["error"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_tool_calls_that_are_cut(
+    api: MessagesAPI, model: ChatAnthropic, handler: Any, way: str
+) -> None:
+    """Half a call must not be taken for one: nothing is returned, and handlers see the half."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Rome"}}
+    api.replies = [Reply([call], until=5, then="cut")]
+    with pytest.raises(Exception, match="peer closed connection"):
+        await asked(model, way, config={"callbacks": [handler]})
+    (told,) = handler.events.of("on_llm_error")
+    (said,) = told["response"].generations[0]
+    assert said.message.tool_call_chunks[0]["name"] == "weather"
+    assert said.message.tool_call_chunks[0]["args"] == '{"city":'
+
+
 @pytest.mark.parametrize("way", ["stream", "astream"])
 async def test_an_error_within_a_stream(
     api: MessagesAPI, model: ChatAnthropic, spans: SpanLog, way: str
 ) -> None:
     """The API reports what fails after the status line as an event."""
     reply = Reply()
-    api.replies = [Reply(events=[*reply.streamed("m")[:4], Failure(529, "overloaded_error").body])]
+    api.replies = [
+        Reply(events=[*reply.streamed("m")[:4], Failure(529, "overloaded_error").body()])
+    ]
     with pytest.raises(anthropic.APIStatusError, match="overloaded_error"):
         await asked(model, way)
     assert outcomes(spans) == ["error"]
@@ -243,3 +283,21 @@ def test_no_sdk() -> None:
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("MissingDependencyError ")
     assert "pip install callspan[anthropic]" in printed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_process_has_connections_of_its_own(api: MessagesAPI) -> None:
+    """Servers load and try a model before they fork: two processes on one socket mix answers up."""
+    api.keep_alive = True
+    program = """
+        import os
+        from callspan.anthropic import ChatAnthropic
+        model = ChatAnthropic(model="m")
+        assert model.invoke("Hello").text == model.invoke("Hello").text
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+        assert model.invoke("Hello").text == "1 + 2 = 3"
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+    assert (len(api.requests), api.connections) == (4, 2)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from messages_api import MessagesAPI, Reply, asked, serving
 
+from callspan import InputError
 from callspan.anthropic import ChatAnthropic
 from callspan.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from support import SpanLog
 
 TEXT = {"type": "text", "text": "Let me look."}
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Rome"}}
@@ -206,6 +208,88 @@ def test_copies(api: MessagesAPI, model: ChatAnthropic) -> None:
         assert (len(api.requests), len(elsewhere.requests)) == (1, 1)
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
         assert twin.invoke("Hello").text == "1 + 2 = 3"
+
+
+DATA = "iVBORw0KGgo="
+OWN = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}}
+
+
+@pytest.mark.parametrize(
+    ("block", "sent"),
+    [
+        (OWN, OWN),
+        ({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}}, OWN),
+        ({"type": "image_url", "image_url": f"data:image/png;base64,{DATA}"}, OWN),
+        ({"type": "image", "base64": DATA, "mime_type": "image/png"}, OWN),
+        (
+            {"type": "image", "source_type": "base64", "data": DATA, "mime_type": "image/png"},
+            OWN,
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "https://example.test/a.png"}},
+            {"type": "image", "source": {"type": "url", "url": "https://example.test/a.png"}},
+        ),
+        (
+            {
+                "type": "image",
+                "url": "https://example.test/a.png",
+                "cache_control": {"type": "ephemeral"},
+            },
+            {
+                "type": "image",
+                "source": {"type": "url", "url": "https://example.test/a.png"},
+                "cache_control": {"type": "ephemeral"},
+            },
+        ),
+    ],
+)
+def test_images(
+    api: MessagesAPI, model: ChatAnthropic, block: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """A picture is written down once, and any provider's model can be asked about it."""
+    model.invoke([HumanMessage(["What is this?", block])])
+    (turn,) = api.requests[0]["messages"]
+    assert turn["content"] == [{"type": "text", "text": "What is this?"}, sent]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [{"type": "image"}, {"type": "image_url", "image_url": {"url": "data:image/png,raw"}}],
+)
+def test_images_that_are_none(model: ChatAnthropic, block: dict[str, Any]) -> None:
+    """The API would say that a field is missing which nobody has written."""
+    with pytest.raises(InputError, match="image"):
+        model.invoke([HumanMessage([block])])
+
+
+async def test_headers(api: MessagesAPI, way: str) -> None:
+    """Gateways, and features in beta, are asked by headers; they may be keys, and are not shown."""
+    headers = {"anthropic-beta": "files-api", "x-gateway-key": "hunter2"}
+    model = ChatAnthropic(model="m", default_headers=headers)
+    await asked(model, way)
+    assert {name: api.headers[0].get(name) for name in headers} == headers
+    other = model.model_copy(update={"default_headers": {"x-gateway-key": "other"}})
+    await asked(other, way)
+    assert api.headers[1]["x-gateway-key"] == "other"
+    assert "hunter2" not in f"{model!r} {model} {model.model_dump()} {model.model_dump_json()}"
+
+
+def test_the_password_of_an_address_is_nowhere(
+    api: MessagesAPI, handler: Any, spans: SpanLog
+) -> None:
+    """Gateways are addressed with a password, and a model's repr ends up in logs."""
+    url = api.url.replace("://", "://user:hunter2@")
+    model = ChatAnthropic(model="m", base_url=url)
+    model.invoke("Hello", {"callbacks": [handler]})
+    able = model.bind_tools([]).with_config(tags=["a"])
+    shown = [repr(model), str(model), repr(able), repr(model.model_dump()), model.model_dump_json()]
+    shown += [repr(list(handler.events)), spans.ended[0].to_json()]
+    assert "hunter2" not in "".join(shown)
+    assert spans.ended[0].attributes["server.address"] == "127.0.0.1"
+    assert spans.ended[0].attributes["server.port"] == api.server_port
+    with pytest.raises(ValueError, match="modle") as caught:
+        ChatAnthropic(modle="m", base_url=url)
+    assert "hunter2" not in f"{caught.value!r} {caught.value}"
 
 
 def test_the_key_is_nowhere(api: MessagesAPI, handler: Any) -> None:

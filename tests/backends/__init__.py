@@ -1,1 +1,1 @@
-"""Real backends for the tests: Jaeger and the OpenTelemetry Collector, built once a machine."""
+"""Real backends for the tests, built once a machine: Jaeger, the Collector, a local model."""

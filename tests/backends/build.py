@@ -1,5 +1,7 @@
 """Builds the backends from source into the user's cache: `python -m tests.backends.build`.
 
+So it does the demo's local model, which `callspan.demo.local` knows how to build.
+
 A binary is built once a machine and version. It is compiled in a temporary folder and moved into
 place when it is whole; a file lock keeps a second process from building it at the same time.
 """
@@ -19,8 +21,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+from callspan import ConfigurationError
+from callspan.demo import local
 
 logger = logging.getLogger(__name__)
 
@@ -163,14 +169,15 @@ def _locked(path: Path) -> Iterator[None]:
 def main() -> int:
     """Builds what the cache has not; the exit status is 1 if a backend cannot be had."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    ready = [_report(recipe) for recipe in (JAEGER, COLLECTOR)]
+    ready = [_report(recipe.key, partial(ensure, recipe)) for recipe in (JAEGER, COLLECTOR)]
+    ready.append(_report("local model", lambda: local.ensure()[1]))
     return 0 if all(ready) else 1
 
 
-def _report(recipe: Recipe) -> bool:
+def _report(name: str, ensured: Callable[[], Path]) -> bool:
     try:
-        logger.info("%s: ready: %s", recipe.key, ensure(recipe))
-    except BackendUnavailableError as error:
+        logger.info("%s: ready: %s", name, ensured())
+    except (BackendUnavailableError, ConfigurationError) as error:
         logger.info("%s", error)
         return False
     return True

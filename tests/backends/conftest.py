@@ -1,4 +1,4 @@
-"""Fixtures `jaeger` and `collector`: one of each a test session, on free ports."""
+"""Fixtures `jaeger`, `collector` and `local_model`: one of each a test session, on free ports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from callspan.demo import local
+
 from .build import COLLECTOR, COMMAND_TIMEOUT, JAEGER
 from .collector import Collector
 from .jaeger import Jaeger
-from .require import require
+from .require import had, require
 
-FIXTURES = ("jaeger", "collector")
+FIXTURES = ("jaeger", "collector", "local_model")
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,14 @@ def collector(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A running Collector that sends to `jaeger`, with the project's collector-config.yaml."""
     binary = require(COLLECTOR)
     with Collector.start(binary, jaeger, tmp_path_factory.mktemp("collector")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[local.Server]:
+    """A running language model, which takes one request at a time."""
+    had(local.ensure)
+    with local.serving() as started:
         yield started
 
 
@@ -45,6 +55,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         arguments = getattr(item, "funcargs", {})
-        for service in (arguments[name].service for name in FIXTURES if name in arguments):
+        started = [arguments[name] for name in FIXTURES if name in arguments]
+        for service in (getattr(one, "service", one) for one in started):
             report.sections.append((f"{service.name} log", service.log_tail()))
     return report

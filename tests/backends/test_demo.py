@@ -1,4 +1,4 @@
-"""The demo's chain, through the project's own Collector config, back out of Jaeger."""
+"""The demo's agent, through the project's own Collector config, back out of Jaeger."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from callspan import OTelCallbackHandler
-from callspan.demo.__main__ import documentation_chain
 from callspan.demo.extractive import ExtractiveChatModel
+from callspan.demo.librarian import librarian
 
 from .collector import Collector
 from .jaeger import Jaeger, Span
 
-QUESTION = "How do I find the median of some data?"
+QUESTION = "Which list-like sequence is optimized for accesses near its endpoints?"
 
 
 def test_the_demos_trace_is_in_jaeger_span_for_span(collector: Collector, jaeger: Jaeger) -> None:
@@ -31,47 +31,58 @@ def test_the_demos_trace_is_in_jaeger_span_for_span(collector: Collector, jaeger
     )
     handler = OTelCallbackHandler(tracer_provider=provider, capture_content=True)
 
-    chain = documentation_chain(ExtractiveChatModel())
-    answer = "".join(chain.stream(QUESTION, {"callbacks": [handler]}))
+    agent = librarian(ExtractiveChatModel())
+    *_, state = agent.stream({"messages": [QUESTION]}, {"callbacks": [handler]})
     provider.shutdown()
 
     sent = kept.get_finished_spans()
     (trace_id,) = {span.context.trace_id for span in sent if span.context}
     stored = jaeger.trace(trace_id, spans=len(sent))
 
+    attempt = {"retrieval DocumentationRetriever": []}
     assert _tree(stored, None) == [
         {
-            "invoke_workflow RunnableSequence": [
-                {
-                    "RunnableParallel<question,passages>": [
-                        {"RunnablePassthrough": []},
-                        {"_find_passages": [{"execute_tool search_docs": []}]},
-                    ]
-                },
-                {"ChatPromptTemplate": []},
+            "invoke_agent librarian": [
                 {"chat extractive-demo": []},
-                {"StrOutputParser": []},
+                {"execute_tool search_docs": [{"DocumentationRetriever": [attempt, attempt]}]},
+                {"chat extractive-demo": []},
+                {"execute_tool signature": []},
+                {"chat extractive-demo": []},
             ]
         }
     ]
     by_id = {span.span_id: span for span in stored}
     for span in sent:
         _assert_same(span, by_id)
-    model = next(span for span in stored if span.name == "chat extractive-demo")
-    (said,) = json.loads(model.attributes["gen_ai.output.messages"])
-    assert said["parts"][0]["content"] == answer
-    assert model.attributes["gen_ai.usage.output_tokens"] == len(answer.split())
-    assert [event.name for event in model.events] == ["first_token"]
+    attempts = sorted(
+        (span.attributes["callspan.run.attempt"], span.attributes["callspan.run.outcome"])
+        for span in stored
+        if span.name == "retrieval DocumentationRetriever"
+    )
+    assert attempts == [(1, "error"), (2, "ok")]
+    shown = next(span for span in stored if span.name == "execute_tool signature")
+    assert shown.attributes["error.type"] == "ValueError"
+    agents = next(span for span in stored if span.name == "invoke_agent librarian")
+    models = sorted(
+        (span for span in stored if span.name == "chat extractive-demo"),
+        key=lambda span: span.start_ns,
+    )
+    (said,) = json.loads(models[-1].attributes["gen_ai.output.messages"])
+    assert said["parts"][0]["content"] == state["messages"][-1].text
+    for count in ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"):
+        assert agents.attributes[count] == sum(span.attributes[count] for span in models)
+    assert [event.name for event in models[-1].events] == ["first_token"]
+    assert [event.name for event in agents.events] == [
+        "agent_action",
+        "agent_action",
+        "agent_finish",
+    ]
 
 
 def _tree(spans: Sequence[Span], parent_id: str | None) -> list[dict[str, object]]:
-    """Name and children of each span, in an order that does not hang on which started first."""
+    """Name and children of each span, in the order in which they started."""
     level = [span for span in spans if span.parent_id == parent_id]
-    order = ["RunnablePa", "ChatPrompt", "chat", "StrOutput"]
-    level.sort(
-        key=lambda span: next((i for i, o in enumerate(order) if span.name.startswith(o)), 9)
-    )
-    level.sort(key=lambda span: span.name == "_find_passages")
+    level.sort(key=lambda span: span.start_ns)
     return [{span.name: _tree(spans, span.span_id)} for span in level]
 
 

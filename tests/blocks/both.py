@@ -8,29 +8,35 @@ from types import SimpleNamespace
 from typing import Any
 
 import langchain_core.callbacks
+import langchain_core.documents
 import langchain_core.language_models
 import langchain_core.language_models.fake_chat_models
 import langchain_core.messages
 import langchain_core.output_parsers
 import langchain_core.prompts
+import langchain_core.retrievers
 import langchain_core.runnables
 import langchain_core.tools
 
 import callspan.callbacks
+import callspan.documents
 import callspan.language_models
 import callspan.messages
 import callspan.output_parsers
 import callspan.prompts
+import callspan.retrievers
 import callspan.runnables
 import callspan.tools
 from support import Events, recording
 
 _NAMES = {
     "callbacks": ["BaseCallbackHandler"],
+    "documents": ["Document"],
     "language_models": ["BaseChatModel", "FakeListChatModel", "GenericFakeChatModel"],
     "messages": ["AIMessage", "HumanMessage", "ToolMessage"],
-    "output_parsers": ["StrOutputParser"],
+    "output_parsers": ["JsonOutputParser", "PydanticOutputParser", "StrOutputParser"],
     "prompts": ["ChatPromptTemplate", "MessagesPlaceholder"],
+    "retrievers": ["BaseRetriever"],
     "runnables": [
         "Runnable",
         "RunnableConfig",
@@ -39,8 +45,9 @@ _NAMES = {
         "RunnableParallel",
         "RunnablePassthrough",
         "RunnableSequence",
+        "chain",
     ],
-    "tools": ["BaseTool", "tool"],
+    "tools": ["BaseTool", "StructuredTool", "ToolException", "tool"],
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 IN_ORDER: list[Any] = []
 """Programs that do one thing after the other."""
 AT_THE_SAME_TIME: list[Any] = []
@@ -440,3 +442,129 @@ def batch_with_an_exception(lib: Any, handler: Any) -> None:
         return x if x % 2 else fail(x)
 
     lib.RunnableLambda(odd).batch([1, 2, 3], {"callbacks": [handler]}, return_exceptions=True)
+
+
+def searcher(lib: Any, **kwargs: Any) -> Any:
+    class WordRetriever(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            run_manager.on_text(query)
+            return [lib.Document(word) for word in query.split()]
+
+    return WordRetriever(**kwargs)
+
+
+@in_order
+def retriever(lib: Any, handler: Any) -> None:
+    searcher(lib, name="Retriever of Words").invoke("a b", {"callbacks": [handler]})
+
+
+@in_order
+async def retriever_with_settings_of_its_own(lib: Any, handler: Any) -> None:
+    own = searcher(lib, tags=["own"], metadata={"mine": 1})
+    await own.ainvoke("a", {"callbacks": [handler], "tags": ["t"], "metadata": {"k": 1}})
+
+
+@in_order
+def retriever_in_a_sequence(lib: Any, handler: Any) -> None:
+    config = {"callbacks": [handler]}
+    chain = lib.RunnableLambda(str.upper) | searcher(lib) | len
+    chain.invoke("a b", config)
+    list(chain.stream("a b", config))
+
+
+@in_order
+async def retriever_with_a_coroutine_that_fails(lib: Any, handler: Any) -> None:
+    class Broken(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            raise NotImplementedError
+
+        async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            raise KeyError(query)
+
+    await Broken().ainvoke("a", {"callbacks": [handler]})
+
+
+@in_order
+def retriever_that_calls_a_block(lib: Any, handler: Any) -> None:
+    class Nested(lib.BaseRetriever):  # type: ignore[misc]
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> Any:
+            inner = lib.RunnableLambda(add_one)
+            inner.invoke(1, {"callbacks": run_manager.get_child("mine")})
+            return []
+
+    Nested().invoke("a", {"callbacks": [handler], "metadata": {"k": 1}})
+
+
+def answering(lib: Any, *texts: str) -> Any:
+    return lib.GenericFakeChatModel(messages=iter(texts))
+
+
+@in_order
+def json_parser(lib: Any, handler: Any) -> None:
+    chain = answering(lib, '{"a": "b c"}', '{"a": "b c"}') | lib.JsonOutputParser()
+    chain.invoke("x", {"callbacks": [handler]})
+    list(chain.stream("x", {"callbacks": [handler]}))
+
+
+@in_order
+async def json_parser_async(lib: Any, handler: Any) -> None:
+    parser = lib.JsonOutputParser(name="mine")
+    await parser.ainvoke("```json\n[1]\n```", {"callbacks": [handler]})
+    async for _ in (answering(lib, '{"a": "b c"}') | parser).astream("", {"callbacks": [handler]}):
+        pass
+
+
+@in_order
+def json_parser_of_no_json(lib: Any, handler: Any) -> None:
+    (answering(lib, "no json") | lib.JsonOutputParser()).invoke("x", {"callbacks": [handler]})
+
+
+@in_order
+async def pydantic_parser_of_another_object(lib: Any, handler: Any) -> None:
+    class Answer(BaseModel):
+        n: int
+
+    parser = lib.PydanticOutputParser(pydantic_object=Answer)
+    parser.invoke('{"n": 1}', {"callbacks": [handler]})
+    await parser.ainvoke('{"m": 1}', {"callbacks": [handler]})
+
+
+def failing_tool(lib: Any, **settings: Any) -> Any:
+    def broken(a: int) -> int:
+        raise lib.ToolException("no luck")
+
+    return lib.StructuredTool.from_function(broken, description="Fail.", **settings)
+
+
+@in_order
+async def tool_with_an_error_that_is_handled(lib: Any, handler: Any) -> None:
+    call = {"name": "broken", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
+    failing_tool(lib, handle_tool_error=True).invoke(call, {"callbacks": [handler]})
+    await failing_tool(lib, handle_tool_error="sorry").ainvoke({"a": 1}, {"callbacks": [handler]})
+
+
+@in_order
+async def tool_with_wrong_arguments_that_are_handled(lib: Any, handler: Any) -> None:
+    made = failing_tool(lib, handle_validation_error=True, tags=["own"])
+    made.invoke({"a": "x"}, {"callbacks": [handler]})
+    await made.ainvoke({}, {"callbacks": [handler]})
+
+
+@in_order
+async def tool_with_an_error_that_is_not_handled(lib: Any, handler: Any) -> None:
+    await failing_tool(lib).ainvoke({"a": 1}, {"callbacks": [handler]})
+
+
+@in_order
+def tool_with_wrong_arguments(lib: Any, handler: Any) -> None:
+    failing_tool(lib, handle_tool_error=True).invoke({"a": "x"}, {"callbacks": [handler]})
+
+
+@in_order
+def tool_without_the_artifact(lib: Any, handler: Any) -> None:
+    @lib.tool(response_format="content_and_artifact")  # type: ignore[untyped-decorator]
+    def alone(a: int) -> Any:
+        """Give no pair."""
+        return a
+
+    alone.invoke({"a": 1}, {"callbacks": [handler]})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from callspan.errors import ConfigurationError
+from callspan.errors import ConfigurationError, InputError
 from callspan.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
 
 
@@ -205,8 +205,14 @@ def test_bad_batches_say_what_is_wrong() -> None:
     block = RunnableLambda(odd)
     with pytest.raises(ConfigurationError, match="got 1 for 2 inputs"):
         block.batch([1, 3], [{}])
-    with pytest.raises(ConfigurationError, match="positive number, not 0"):
+    with pytest.raises(ConfigurationError, match="positive whole number, not 0"):
         block.batch([1, 3], {"max_concurrency": 0})
+    with pytest.raises(ConfigurationError, match="positive whole number, not 'a'"):
+        block.batch([1, 3], {"max_concurrency": "a"})  # type: ignore[typeddict-item]
+    with pytest.raises(InputError, match="a batch takes a list of inputs, not int"):
+        block.batch(5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a batch takes a list of inputs, not generator"):
+        block.batch_as_completed(one for one in [1])  # type: ignore[arg-type]
     assert block.batch([]) == []
     assert list(block.batch_as_completed([])) == []
 
@@ -258,6 +264,8 @@ async def test_a_failing_part_ends_the_others(handler: Any) -> None:
 def test_parallel_blocks_are_made_of_dicts_and_keywords() -> None:
     """Each form that langchain_core's users write."""
     assert RunnableParallel({"a": odd}, b=odd).invoke(1) == {"a": 1, "b": 1}
+    with pytest.raises(ConfigurationError, match="takes a dict of blocks by key, not list"):
+        RunnableParallel([odd])  # type: ignore[arg-type]
     assert (RunnableLambda(odd) | {"a": odd}).invoke(1) == {"a": 1}
     assert ({"a": odd} | RunnableLambda(lambda d: d["a"])).invoke(1) == 1
 

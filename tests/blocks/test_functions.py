@@ -48,6 +48,21 @@ def test_callables_without_a_signature_or_name_are_functions_too(function: Any) 
     assert RunnableLambda(function).invoke({"a": 1}) in (1, ("a", 1))
 
 
+async def test_a_sync_function_may_return_a_coroutine(handler: Any) -> None:
+    """A lambda around a coroutine function is a coroutine function to whoever awaits it."""
+    config: RunnableConfig = {"callbacks": [handler]}
+    block = RunnableLambda(lambda x: double(x + 1), name="outer")
+    assert await block.ainvoke(1, config) == 4
+    assert await (block | block).ainvoke(1, config) == 10
+    assert [chunk async for chunk in block.astream(1, config)] == [4]
+    handler.events.clear()
+    made = block.invoke(1, config)
+    assert handler.events.methods == ["on_chain_start"]
+    assert await made == 4
+    assert handler.events.methods == ["on_chain_start", "on_chain_end"]
+    assert [args for name, args, _ in handler.events if name == "on_chain_end"] == [(4,)]
+
+
 async def test_a_sync_function_does_not_block_the_event_loop() -> None:
     """An async program stands still when a sync function waits in its loop's thread."""
     released = threading.Event()

@@ -217,7 +217,7 @@ def test_arguments_that_cannot_be_printed_are_no_obstacle(handler: Any) -> None:
         return 1
 
     assert take.invoke({"x": Shy()}, {"callbacks": [handler]}) == 1
-    assert handler.events[0][1][1] == "<dict>"
+    assert handler.events[0][1][1] == "<dict that cannot be printed>"
 
 
 def test_exceptions_are_the_tools_own(handler: Any) -> None:
@@ -247,7 +247,7 @@ def test_what_is_no_tool_says_so() -> None:
     """The mistakes are found where the tool is made."""
     with pytest.raises(ConfigurationError, match="needs a docstring"):
         tool(lambda x: x)
-    with pytest.raises(ConfigurationError, match="takes a function, not int"):
+    with pytest.raises(ConfigurationError, match="is made of a function, not int"):
         tool("name")(3)  # type: ignore[arg-type]
     with pytest.raises(AsyncOnlyError, match="the tool times is async: use ainvoke"):
         multiply.invoke({"a": 1, "b": 2})

@@ -41,9 +41,11 @@ for end in ENDS:
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("cancels", [1, 3])
-async def test_end_events_are_shielded(end: str, cancels: int) -> None:
+@pytest.mark.parametrize("run_inline", [True, False])
+async def test_end_events_are_shielded(end: str, cancels: int, run_inline: bool) -> None:
     """A cancelled request must still close its runs, and the cancellation must come out."""
     slow, inline = Slow(), recording(run_inline=True)
+    slow.run_inline = run_inline
     task = asyncio.create_task(afire(AsyncCallbackManager([slow, inline]), end))
     await slow.begun.wait()
     for _ in range(cancels):

@@ -44,6 +44,10 @@ async def test_a_manager_without_a_parent_joins_the_run_around(handler: Any) -> 
     assert configured.inheritable_handlers == [handler]
     assert configured.tags == ["t", "mine"]
     assert (configured.metadata, configured.inheritable_metadata) == ({"k": 2}, {"k": 1})
+    manager = CallbackManager([other], inheritable_metadata={"k": 3})
+    with run.activate():
+        configured = AsyncCallbackManager.configure(manager)
+    assert (configured.metadata, configured.inheritable_metadata) == ({"k": 1}, {"k": 3})
 
 
 def test_use_config_between_a_run_and_its_child_manager(handler: Any) -> None:

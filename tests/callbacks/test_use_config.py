@@ -129,3 +129,10 @@ def test_wrong_arguments(wrong: dict[str, Any]) -> None:
         use_config(**wrong)
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         traced(**wrong)
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, None])
+def test_a_wrong_inherit(wrong: Any) -> None:
+    """The text "no" is true, and would keep what it is meant to drop."""
+    with pytest.raises(ConfigurationError, match="inherit takes True or False, not"):
+        use_config(inherit=wrong)

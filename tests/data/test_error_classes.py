@@ -18,6 +18,8 @@ from callspan import errors
         (errors.MergeError, TypeError),
         (errors.MissingVariableError, KeyError),
         (errors.ToolInputError, ValueError),
+        (errors.OutputParserError, ValueError),
+        (errors.AgentStepsError, RuntimeError),
         (errors.MissingDependencyError, ImportError),
     ],
 )

@@ -52,6 +52,7 @@ from .receiver import closed_endpoint, http_receiver, program
         {"sampler": 0.5},
         {"console": "yes"},
         {"console": None},
+        {"instrument_threads": 1},
         {"capture_content": "yes"},
         {"redact": "all"},
     ],
@@ -267,3 +268,30 @@ def test_numbers_and_lists_describe_a_resource() -> None:
         resource_attributes=attributes,
     ).told
     assert told == attributes
+
+
+def test_threads_are_instrumented_when_that_is_asked_for() -> None:
+    """One argument more is what a program has to change so that its threads are in the trace."""
+    told = program(
+        """
+        from threading import Thread
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        before, current = Thread.start, []
+
+        @callspan.traced
+        def outer():
+            thread = Thread(target=lambda: current.append(trace.get_current_span()))
+            thread.start()
+            thread.join()
+            return current[-1] is trace.get_current_span()
+
+        trace.set_tracer_provider(TracerProvider())
+        tracing = configure(instrument_threads=True)
+        told = [outer()]
+        callspan.uninstrument_threads()
+        tell([*told, outer(), Thread.start is before])
+        """
+    )
+    assert told.told == [True, False, True]
+    assert told.stderr == ""

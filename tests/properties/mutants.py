@@ -22,7 +22,12 @@ from queue import Queue
 from .mutations import MUTATIONS, Mutation
 
 _ROOT = Path(__file__).parents[2]
-_TESTS = ("tests/callbacks", "tests/tracing", "tests/properties")
+_TESTS = (
+    "tests/callbacks",
+    "tests/tracing",
+    *sorted(str(path.relative_to(_ROOT)) for path in _ROOT.glob("tests/test_traced*.py")),
+    "tests/properties",
+)
 _AT_ONCE = 2
 
 

@@ -184,8 +184,8 @@ _ACTIVATE = [
     Mutation(
         "callbacks/activate.py",
         "the end of a generator that raises is not told",
-        "            end(error)\n        raise\n    if end is not None:\n        end(None)",
-        "            pass\n        raise\n    if end is not None:\n        end(None)",
+        "            end(error)\n        raise\n    return returned",
+        "            pass\n        raise\n    return returned",
     ),
     Mutation(
         "callbacks/activate.py",
@@ -457,8 +457,14 @@ _REGISTRY = [
     Mutation(
         "tracing/registry.py",
         "with a parent that is cancelled chains are, too",
-        'if start.kind != "chain" and parent_run_id is not None:',
-        "if parent_run_id is not None:",
+        'if start.kind != "chain" and parent is not None:',
+        "if parent is not None:",
+    ),
+    Mutation(
+        "tracing/registry.py",
+        "what an inner agent used is not told apart from the outer one's",
+        'parent.start.type == "agent" else parent.agent',
+        "parent.agent is None else parent.agent",
     ),
     Mutation(
         "tracing/registry.py",
@@ -492,12 +498,6 @@ _REGISTRY = [
     ),
     Mutation(
         "tracing/registry.py",
-        "a span of another provider with a resource of its own is taken for ours",
-        "            if resource is not self._resource:\n                return False\n",
-        "",
-    ),
-    Mutation(
-        "tracing/registry.py",
         "a span of another provider with the same resource is taken for ours",
         "return processor is self._processor or",
         "return True or",
@@ -520,8 +520,8 @@ _HANDLER = [
     Mutation(
         "tracing/handler.py",
         "suppression is ignored",
-        "if registry is None or is_suppressed(context):",
-        "if registry is None:",
+        "            or is_suppressed(context)\n",
+        "",
     ),
     Mutation(
         "tracing/handler.py",

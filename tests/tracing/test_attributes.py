@@ -186,6 +186,8 @@ def test_what_a_call_says_wins_over_the_models_defaults() -> None:
         ("http://localhost:11434/v1", ("localhost", 11434)),
         ("api.example.com", ("api.example.com", None)),
         ("http://[::1]:80", ("::1", 80)),
+        ("https://user:hunter2@api.example.com/a@b", ("api.example.com", 443)),
+        ("https://user:[secret]@api.example.com:8443", ("api.example.com", 8443)),
         ("http://[::1", (None, None)),
         ("http://host:99999", (None, None)),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -68,6 +69,16 @@ def test_which_span_is_current(
     assert seen == [spans.named("body")]
 
 
+def test_which_span_is_current_in_a_run_started_by_hand(
+    spans: SpanLog, other_provider: TracerProvider
+) -> None:
+    """A manager's handlers are told in the order given: whose span is current stays the same."""
+    run = CallbackManager([other(other_provider), OTelCallbackHandler()]).on_chain_start({}, {})
+    with run.activate():
+        assert trace.get_current_span() is spans.started[0]
+    run.on_chain_end({})
+
+
 def test_without_a_global_provider_the_first_is_current(other_spans: SpanLog) -> None:
     """Between several providers of the user's own, the one passed first has its span current."""
     third, log = logged_provider()
@@ -127,6 +138,28 @@ def test_a_run_in_the_middle_that_one_does_not_cover(
     assert other_spans.tree() == ["outer", "  leaf"]
 
 
+def test_a_child_from_elsewhere_that_another_provider_hears(
+    spans: SpanLog, other_spans: SpanLog, other_provider: TracerProvider
+) -> None:
+    """A worker thread has no Context: the nearest run that a provider knows is above the parent."""
+    handler = other(other_provider)
+    top = CallbackManager.configure(None, [handler]).on_chain_start({}, {}, name="top")
+    with top.activate():
+        middle = CallbackManager.configure().on_chain_start({}, {}, name="middle")
+
+    def work() -> None:
+        child = CallbackManager.configure(middle.get_child(), [handler])
+        child.on_chain_start({}, {}, name="child").on_chain_end({})
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    for run in (middle, top):
+        run.on_chain_end({})
+    assert spans.tree() == ["top", "  middle", "    child"]
+    assert other_spans.tree() == ["top", "  child"]
+
+
 def test_one_object_alone(
     spans: SpanLog, other_spans: SpanLog, other_provider: TracerProvider
 ) -> None:
@@ -156,6 +189,23 @@ def test_a_remote_parent(
         assert log.tree() == TREE
         assert trace_ids(log) == {7}
         assert log.named("chain").parent == remote
+
+
+def test_a_remote_parent_inside_a_run(
+    spans: SpanLog, other_spans: SpanLog, other_provider: TracerProvider
+) -> None:
+    """It belongs to the provider whose span was current there; the other one's tree stays whole."""
+    remote = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
+
+    @traced
+    def body() -> None:
+        with trace.use_span(trace.NonRecordingSpan(remote)):
+            leaf()
+
+    with use_config(callbacks=[other(other_provider)]):
+        body()
+    assert spans.named("leaf").parent == remote
+    assert other_spans.tree() == ["body", "  leaf"]
 
 
 def test_one_resource_for_both(spans: SpanLog, tracer: Tracer) -> None:

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from typing_extensions import assert_type
 
 import callspan
+from callspan.agents import create_agent
 from callspan.anthropic import ChatAnthropic
+from callspan.caches import BaseCache, InMemoryCache, get_llm_cache, set_llm_cache
 from callspan.callbacks import (
     AsyncCallbackHandler,
     AsyncCallbackManager,
@@ -59,9 +61,12 @@ from callspan.documents import Document
 from callspan.langchain import LangChainInstrumentor, OTelCallbackHandler
 from callspan.language_models import (
     BaseChatModel,
+    BaseLLM,
     FakeListChatModel,
+    FakeListLLM,
     GenericFakeChatModel,
     LanguageModelInput,
+    tool_schema,
 )
 from callspan.messages import (
     AIMessage,
@@ -91,7 +96,8 @@ from callspan.messages import (
     message_chunk_to_message,
     parse_partial_json,
 )
-from callspan.output_parsers import StrOutputParser
+from callspan.openai import ChatOpenAI
+from callspan.output_parsers import JsonOutputParser, PydanticOutputParser, StrOutputParser
 from callspan.outputs import (
     AgentAction,
     AgentFinish,
@@ -105,6 +111,7 @@ from callspan.outputs import (
     merge_chat_generation_chunks,
 )
 from callspan.prompts import ChatPromptTemplate, MessageLike, MessagesPlaceholder
+from callspan.retrievers import BaseRetriever
 from callspan.runnables import (
     Runnable,
     RunnableAssign,
@@ -115,11 +122,14 @@ from callspan.runnables import (
     RunnableLike,
     RunnableParallel,
     RunnablePassthrough,
+    RunnableRetry,
     RunnableSequence,
+    RunnableWithFallbacks,
+    chain,
     ensure_config,
     merge_configs,
 )
-from callspan.tools import BaseTool, StructuredTool, ToolInput, tool
+from callspan.tools import BaseTool, StructuredTool, ToolException, ToolInput, tool
 
 # Handlers, with the annotations of LangChain's documentation
 
@@ -341,6 +351,12 @@ async def fetch(query: str, limit: int, config: RunnableConfig) -> str:
     return query
 
 
+def _divide(a: int, b: int) -> float:
+    if not b:
+        raise ToolException("b must not be 0")
+    return a / b
+
+
 def use_tools() -> None:
     """Call tools with arguments by name, with text, and with a model's call."""
     assert_type(multiply, StructuredTool)
@@ -349,8 +365,65 @@ def use_tools() -> None:
     inputs: list[ToolInput] = [{"a": 2, "b": 3}, "2", call]
     for one in inputs:
         multiply.invoke(one, {"callbacks": [ToolLogHandler()]})
-    tools: list[BaseTool] = [Search(verbose=True), multiply, fetch]
-    print({each.name: each.args for each in tools})
+    divide = StructuredTool.from_function(
+        _divide, description="Divide two numbers.", handle_tool_error=str, return_direct=True
+    )
+    assert_type(divide, StructuredTool)
+    tools: list[BaseTool] = [Search(verbose=True), multiply, fetch, divide]
+    print({each.name: each.args for each in tools}, [tool_schema(each) for each in tools])
+
+
+class Shelf(BaseRetriever):
+    """A retriever of the user's own."""
+
+    books: list[Document]
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return [one for one in self.books if query in one.page_content]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        await run_manager.on_text(query)
+        return self.books
+
+
+def use_agent(model: BaseChatModel) -> None:
+    """Have a model use tools, and go on with the conversation."""
+    agent = create_agent(
+        model,
+        [Search(), multiply, _divide],
+        system_prompt="Be exact.",
+        name="calculator",
+        max_steps=5,
+        callbacks=[ToolLogHandler()],
+    )
+    state = agent.invoke({"messages": [("user", "What is 2 * 3?")]})
+    try:
+        for step in agent.stream({"messages": [*state["messages"], HumanMessage("And 3 * 4?")]}):
+            step["messages"][-1].pretty_print()
+    except callspan.AgentStepsError as error:
+        print(len(error.messages), "messages, and no answer")
+
+
+def use_parsers(model: BaseChatModel) -> None:
+    """Have a model answer in JSON, and in an object of one's own."""
+    found = PydanticOutputParser(pydantic_object=SearchArguments)
+    assert_type(found.parse('{"query": "a"}'), SearchArguments)
+    assert_type(found.invoke(AIMessage("{}")).limit, int)
+    asked = found.get_format_instructions()
+    print(found.invoke(model.invoke(asked)), StrOutputParser().parse("a"))
+    for part in (model | JsonOutputParser()).stream(asked):
+        print(part)
+
+
+def use_retriever() -> None:
+    """Look something up, alone and in a chain."""
+    shelf = Shelf(books=[Document("a book", id="1")], tags=["shelf"])
+    assert_type(shelf.invoke("a"), list[Document])
+    print((shelf | str | len).batch(["a", "b"]))
 
 
 def models(name: str) -> list[BaseChatModel]:
@@ -360,7 +433,62 @@ def models(name: str) -> list[BaseChatModel]:
         FakeListChatModel(responses=["yes", "no"], sleep=0.1),
         GenericFakeChatModel(messages=iter(["a text", AIMessage("a message")])),
         ChatAnthropic(model=name, api_key="key", temperature=0.5, max_tokens=100, timeout=10),
+        ChatAnthropic(model=name, default_headers={"anthropic-beta": "files-api-2025-04-14"}),
+        ChatOpenAI(model=name, api_key="key", seed=1, stop="END", model_kwargs={"logprobs": True}),
     ]
+
+
+class EchoLLM(BaseLLM):
+    """A text model as users write it."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        return LLMResult(generations=[[Generation(text=one)] for one in prompts])
+
+    def _stream(
+        self, prompt: str, stop: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[GenerationChunk]:
+        yield GenerationChunk(text=prompt)
+
+
+class FileCache(BaseCache):
+    """A cache of the user's own."""
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        return None
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        print(prompt, llm_string, return_val)
+
+    def clear(self, **kwargs: Any) -> None: ...
+
+
+async def text_models() -> None:
+    """Ask text models, with a cache of their own and with the one of the process."""
+    set_llm_cache(InMemoryCache(maxsize=10))
+    assert_type(get_llm_cache(), BaseCache | None)
+    for model in (EchoLLM(cache=FileCache()), FakeListLLM(responses=["a"], cache=True)):
+        assert_type(model.invoke("hello"), str)
+        assert_type(await model.abatch(["hello", "bye"]), list[str])
+        for part in model.stream("hello", stop=["."]):
+            assert_type(part, str)
+        model.generate(["hello", "bye"], callbacks=[LoggingHandler()]).flatten()
+    set_llm_cache(None)
+
+
+def structures(model: BaseChatModel) -> None:
+    """Give a model tools, and a structure to answer in."""
+    assert_type(model.bind_tools([multiply, fetch]).invoke("2 * 3"), AIMessage)
+    model.with_structured_output(SearchArguments, include_raw=True).invoke("find it")
 
 
 def ask(model: BaseChatModel) -> str:
@@ -531,6 +659,32 @@ def more_chains(model: BaseChatModel) -> None:
     assert_type(assign, RunnableAssign)
     block: Runnable[str, dict[str, Any]] = both | assign
     print(block.invoke("four"), (lambda text: text * 2) | length)
+
+
+@chain
+def exclaim(text: str) -> str:
+    return text + "!"
+
+
+@chain
+async def aexclaim(text: str) -> str:
+    return text + "!"
+
+
+def chains_that_may_fail() -> None:
+    """Try again, and fall back."""
+    assert_type(exclaim, RunnableLambda[str, str])
+    assert_type(aexclaim, RunnableLambda[str, str])
+    retried = exclaim.with_retry(
+        retry_if_exception_type=(TimeoutError,),
+        exponential_jitter_params={"initial": 0.5, "max": 10},
+        stop_after_attempt=2,
+    )
+    assert_type(retried.invoke("a"), str)
+    assert_type(RunnableRetry(Double()).invoke("a"), str)
+    safe = retried.with_fallbacks([Double(), aexclaim], exceptions_to_handle=(OSError,))
+    assert_type(safe, RunnableWithFallbacks[str, str])
+    assert_type((safe | Foreign()).batch(["a"]), list[int])
 
 
 async def async_chains(chain: Runnable[str, str], callbacks: Callbacks) -> None:
@@ -721,6 +875,7 @@ def program(chain: Runnable[str, str]) -> bool:
         resource_attributes={"deployment.environment.name": "test"},
         redact=withhold,
         console=True,
+        instrument_threads=True,
     ) as tracing:
         assert_type(tracing, callspan.Tracing)
         handler = callspan.OTelCallbackHandler(tracer_provider=tracing.tracer_provider)
@@ -733,6 +888,8 @@ def program(chain: Runnable[str, str]) -> bool:
         with callspan.ContextThreadPoolExecutor(max_workers=2) as pool:
             assert_type(pool.submit(chain.invoke, "c").result(), str)
             assert_type(list(pool.map(chain.invoke, ["d", "e"])), list[str])
+        callspan.instrument_threads()
+        callspan.uninstrument_threads()
         with get_usage_metadata_callback() as usage:
             chain.invoke("f")
             assert_type(usage.usage_metadata, dict[str, UsageMetadata])
@@ -758,6 +915,8 @@ def explain(error: callspan.CallspanError) -> str:
     kinds: list[tuple[type[callspan.CallspanError], str]] = [
         (callspan.MissingVariableError, "the prompt lacks a variable"),
         (callspan.ToolInputError, "the model called a tool wrongly"),
+        (callspan.OutputParserError, "the model answered something else"),
+        (callspan.AgentStepsError, "the agent goes round in circles"),
         (callspan.MergeError, "chunks do not fit together"),
         (callspan.InputError, "the input cannot be used"),
         (callspan.AsyncOnlyError, "use await"),

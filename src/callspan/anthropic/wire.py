@@ -1,6 +1,6 @@
 """Between callspan's messages and Anthropic's Messages API: requests and answers.
 
-Content blocks are the API's own, in both directions.
+Content blocks are the API's own, in both directions; requests may have others' images too.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from callspan._sdk.tools import kind_of_choice
+from callspan.errors import InputError
+from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
     BaseMessage,
@@ -51,12 +54,17 @@ def _content(message: BaseMessage) -> str | list[Any]:
     if isinstance(message, ToolMessage):
         result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
         return [result | ({"is_error": True} if message.status == "error" else {})]
-    if not (isinstance(message, AIMessage) and message.tool_calls):
+    if not isinstance(message, AIMessage):
+        return content
+    # A call whose arguments could not be read may have an answer, which refers to it.
+    unread = [{**call, "args": {}} for call in message.invalid_tool_calls]
+    calls = [*message.tool_calls, *unread]
+    if not calls:
         return content
     # The API has sent the calls among the blocks; `tool_calls` is what users read and change.
     blocks = _blocks(content)
     placed = {block.get("id"): block for block in blocks if block.get("type") == "tool_use"}
-    for call in message.tool_calls:
+    for call in calls:
         use = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["args"]}
         if call["id"] in placed:
             placed[call["id"]].update(use)
@@ -72,10 +80,70 @@ def _blocks(content: str | Sequence[Any]) -> list[dict[str, Any]]:
         for block in ([content] if isinstance(content, str) else content)
     ]
     return [
-        {key: value for key, value in block.items() if key != "index"}
+        _block({key: value for key, value in block.items() if key != "index"})
         for block in blocks
         if block.get("type") != "text" or block.get("text")
     ]
+
+
+def _block(block: dict[str, Any]) -> dict[str, Any]:
+    """A block as the API has it: images as OpenAI and langchain write them become its own."""
+    kind = block.get("type")
+    if kind == "image_url":
+        told = block["image_url"]
+        source = _source(told["url"] if isinstance(told, Mapping) else told)
+    elif kind == "image" and "source" not in block:
+        data = block.get("base64") or block.get("data")
+        source = _data(block.get("mime_type"), data) if data else _source(block.get("url"))
+    else:
+        return block
+    marked = {key: block[key] for key in ("cache_control",) if key in block}
+    return {"type": "image", "source": source, **marked}
+
+
+def _source(url: Any) -> dict[str, Any]:
+    if not isinstance(url, str):
+        raise InputError("an image has a `url`, or its data as `base64` with a `mime_type`")
+    if not url.startswith("data:"):
+        return {"type": "url", "url": url}
+    head, separator, data = url.removeprefix("data:").partition(";base64,")
+    if not separator:
+        raise InputError("an image's data URL begins like data:image/png;base64,")
+    return _data(head, data)
+
+
+def _data(kind: str | None, data: str) -> dict[str, Any]:
+    return {"type": "base64", "media_type": kind or "image/png", "data": data}
+
+
+def tools_of(tools: Iterable[Any], choice: str | bool | dict[str, Any] | None) -> dict[str, Any]:
+    """Return the `tools` of a request, and `tool_choice` where there is a choice.
+
+    Args:
+        tools: What `tool_schema` takes, or dicts as the API has them: tools that run on its server
+            have a `type` of their own.
+        choice: What `kind_of_choice` takes, or the API's own form.
+
+    Raises:
+        ConfigurationError: The choice is the name of no tool, or a tool is none.
+    """
+    told = [_tool(tool) for tool in tools]
+    if not choice:
+        return {"tools": told}
+    if isinstance(choice, dict):
+        return {"tools": told, "tool_choice": choice}
+    kind = kind_of_choice(choice, [tool["name"] for tool in told if "name" in tool])
+    name = {"name": choice} if kind == "tool" else {}
+    return {"tools": told, "tool_choice": {"type": kind, **name}}
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    if isinstance(tool, Mapping) and (
+        "input_schema" in tool or tool.get("type") not in (None, "function", "object")
+    ):
+        return {**tool}
+    schema = tool_schema(tool)
+    return {"input_schema": schema.pop("parameters"), **schema}
 
 
 def result_of(reply: Any) -> ChatResult:

@@ -6,17 +6,18 @@ propagates the handlers, tags and metadata that were passed at run time, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from opentelemetry.context import Context, create_key, get_current
+from opentelemetry.context import Context, create_key, get_current, set_value
 
 from callspan.callbacks.activate import Activation
 from callspan.callbacks.listeners import Listeners, check_handlers, listeners_of
-from callspan.errors import ConfigurationError
+from callspan.callbacks.options import check
 
 SCOPE_KEY: Final = create_key("callspan-scope")
+_PLACE_KEY: Final = create_key("callspan-place")
 
 
 class Scope:
@@ -60,6 +61,23 @@ def with_scope(scope: Scope, context: Context) -> Context:
     return Context({**context, SCOPE_KEY: scope})
 
 
+def numbered(run_id: UUID, kind: str, number: int) -> Activation[None]:
+    """Number the children that a run starts inside a `with` block, for their spans.
+
+    Args:
+        run_id: The run whose children they are.
+        kind: What is counted: "attempt" or "fallback".
+        number: Which one it is.
+    """
+    return Activation(None, lambda: set_value(_PLACE_KEY, (run_id, kind, number)))
+
+
+def place_of(context: Context, parent_run_id: UUID | None) -> tuple[str, int] | None:
+    """Return the kind and number that a run has among its parent's children, if any."""
+    place: Any = context.get(_PLACE_KEY)
+    return None if place is None or place[0] != parent_run_id else place[1:]
+
+
 FindImplicit = Callable[[Sequence[Any]], Any]
 implicit_handlers: Final[list[FindImplicit]] = []
 """Each gives a handler that hears every run, whoever starts it; None if it is among those given,
@@ -69,20 +87,6 @@ or there is no such handler just now."""
 def register_implicit_handler(find: FindImplicit) -> None:
     """Have every run hear the handler that `find` returns."""
     implicit_handlers.append(find)
-
-
-def check_labels(tags: Any, metadata: Any) -> None:
-    """Check tags and metadata; None will do.
-
-    Raises:
-        ConfigurationError: if `tags` is no list of strings, or `metadata` no dict.
-    """
-    if tags is not None and (
-        not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags)
-    ):
-        raise ConfigurationError(f"tags takes a list of strings, not {tags!r}")
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise ConfigurationError(f"metadata takes a dict, not {metadata!r}")
 
 
 def use_config(
@@ -107,10 +111,11 @@ def use_config(
 
     Raises:
         CallbackError: if `callbacks` is no list of handlers.
-        ConfigurationError: if `tags` is no list of strings, or `metadata` no dict.
+        ConfigurationError: if `tags` is no list of strings, `metadata` no dict, or `inherit` no
+            bool.
     """
     added = [] if callbacks is None else check_handlers(callbacks)
-    check_labels(tags, metadata)
+    check({"tags": tags, "metadata": metadata, "inherit": inherit})
     own_tags = list(dict.fromkeys(tags or ()))
     own = {**(metadata or {})}
     own.update(

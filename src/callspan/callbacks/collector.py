@@ -28,7 +28,14 @@ def _watch(phase: str, _info: dict[str, Any]) -> None:
 
 
 gc.callbacks.append(_watch)
-after_fork(waiting.clear)
+
+
+def _begin_anew() -> None:
+    waiting.clear()
+    _collecting.intersection_update({get_ident()})  # the parent's other threads are not here
+
+
+after_fork(_begin_anew)
 
 
 def is_collecting() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
@@ -14,6 +13,8 @@ from uuid import UUID
 from pydantic import BaseModel
 from typing_extensions import Self
 
+from callspan._fork import RLock
+from callspan._text import as_text
 from callspan.callbacks._print import bold, colored, run_name, write
 from callspan.callbacks.handlers import BaseCallbackHandler
 
@@ -77,7 +78,7 @@ class ConsoleCallbackHandler(BaseCallbackHandler):
 
     def __init__(self) -> None:
         # Reentrant, since the garbage collector may close a stream, and so end its run, anywhere.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._open: dict[UUID, _OpenRun] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -97,7 +98,7 @@ class ConsoleCallbackHandler(BaseCallbackHandler):
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any) -> None:
         """Print the start of a text model, or of a chat model with its messages as one text."""
-        stripped = [_safely(str, prompt).strip() for prompt in prompts]
+        stripped = [as_text(prompt).strip() for prompt in prompts]
         self._start("llm", "llm", serialized, _json({"prompts": stripped}), **kwargs)
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **kwargs: Any) -> None:
@@ -194,7 +195,7 @@ def _json(value: Any, name: str | None = None) -> str:
             value = {name: value}
         return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
     except Exception:  # values refer to themselves, keys are no strings, foreign code fails
-        return _safely(repr, value)
+        return as_text(value, repr)
 
 
 def _plain(value: Any) -> Any:
@@ -203,12 +204,12 @@ def _plain(value: Any) -> Any:
         try:
             return value.model_dump(warnings=False)
         except Exception:
-            return _safely(repr, value)
-    return _safely(repr, value)
+            return as_text(value, repr)
+    return as_text(value, repr)
 
 
 def _quoted(value: Any) -> str:
-    return f'"{_safely(str, value).strip()}"'
+    return f'"{as_text(value).strip()}"'
 
 
 def _traced(error: BaseException) -> str:
@@ -217,11 +218,4 @@ def _traced(error: BaseException) -> str:
         lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except Exception:  # an exception may override what the traceback module reads
         lines = ""
-    return f"{_safely(repr, error)}\n{lines}".rstrip()
-
-
-def _safely(convert: Callable[[Any], str], value: Any) -> str:
-    try:
-        return convert(value)
-    except Exception:
-        return object.__repr__(value)
+    return f"{as_text(error, repr)}\n{lines}".rstrip()

@@ -7,7 +7,17 @@ async generator. Everything in callspan that runs a body goes through one of the
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+import weakref
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+)
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from opentelemetry.context import attach
@@ -46,19 +56,47 @@ def call(
     report: Report[T] | None = None,
     extra: Extra = _no_more,
 ) -> T:
-    """Return what `body(*args)` returns; the run ends with it, or with what it raises."""
+    """Return what `body(*args)` returns; the run ends with it, or with what it raises.
+
+    If that is a coroutine, the run ends with the coroutine.
+    """
     try:
         token = attach(run._run.context())
         try:
             result = body(*args)
         finally:
             leave(token)
+        if isinstance(result, CoroutineType):
+            return _in_run(run, result, report, extra)  # type: ignore[return-value]
         told, more = result if report is None else report(result), extra(None)
     except BaseException as error:
         run.close(run.error_event, error, _with(extra, error))
         raise
     run.close(run.end_event, told, more)
     return result
+
+
+class _Awaited(AsyncRunManager):
+    """The async handle on a run that was started as a sync one."""
+
+    def __init__(self, run: RunManager) -> None:
+        self._run, self._sync = run._run, run
+        self.end_event, self.error_event = run.end_event, run.error_event  # type: ignore[misc]
+
+    def get_sync(self) -> RunManager:
+        return self._sync
+
+
+def _in_run(
+    run: RunManager, made: CoroutineType[Any, Any, T], report: Report[T] | None, extra: Extra
+) -> Coroutine[Any, Any, T]:
+    """Return a coroutine that awaits one which the body made."""
+    whole: Any = acall(_Awaited(run), lambda: made, report=report, extra=extra)
+    whole.__name__, whole.__qualname__ = made.__name__, made.__qualname__
+    # Of a coroutine that nobody awaits no line is run.
+    forgotten = weakref.finalize(whole, run.close, run.error_event, GeneratorExit(), {})
+    forgotten.atexit = False
+    return whole  # type: ignore[no-any-return]
 
 
 async def acall(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from inspect import iscoroutine
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from callspan._fork import Lock
 from callspan.callbacks.events import CHAT_MODEL_START, EVENTS, LLM_START, METHODS, Event
 from callspan.callbacks.handlers import AsyncCallbackHandler, BaseCallbackHandler
 from callspan.errors import CallbackError
@@ -174,7 +174,7 @@ class _Facts(NamedTuple):
 
 
 _FACTS: WeakKeyDictionary[type, _Facts] = WeakKeyDictionary()
-_FACTS_LOCK = threading.Lock()
+_FACTS_LOCK = Lock()
 
 
 def _facts(cls: type) -> _Facts:

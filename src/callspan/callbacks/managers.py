@@ -32,11 +32,13 @@ from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForLLMRun,
     AsyncCallbackManagerForRetrieverRun,
     AsyncCallbackManagerForToolRun,
+    AsyncParentRunManager,
     AsyncRunManager,
     CallbackManagerForChainRun,
     CallbackManagerForLLMRun,
     CallbackManagerForRetrieverRun,
     CallbackManagerForToolRun,
+    ParentRunManager,
     RunManager,
 )
 from callspan.callbacks.stdout import StdOutCallbackHandler
@@ -121,7 +123,7 @@ class _Manager(BaseCallbackManager):
             handler = find(manager.inheritable_handlers)
             if handler is not None:
                 implicit = [*(implicit or ()), handler]
-        if manager is callbacks and (
+        if not (
             local_callbacks
             or verbose
             or tags
@@ -130,6 +132,8 @@ class _Manager(BaseCallbackManager):
             or local_metadata
             or implicit
         ):
+            return manager
+        if manager is callbacks:
             manager = manager._copied(cls)
         if local_callbacks:
             local = (
@@ -451,6 +455,10 @@ class AsyncCallbackManager(_Manager):
             if token is not None:
                 leave(token)
         return manager
+
+
+ParentRunManager._child_manager = CallbackManager
+AsyncParentRunManager._child_manager = AsyncCallbackManager
 
 
 def _start_arguments(

@@ -212,11 +212,12 @@ class RunManager(BaseRunManager):
 class ParentRunManager(RunManager):
     """The handle on a sync run that can have children."""
 
+    _child_manager: ClassVar[type[CallbackManager]]
+    """What `get_child` returns; `managers`, which is built upon this module, says it."""
+
     def get_child(self, tag: str | None = None) -> CallbackManager:
         """Return a manager for children of this run, with a `tag` for them alone."""
-        from callspan.callbacks.managers import CallbackManager
-
-        return CallbackManager.under(self._run, tag)
+        return self._child_manager.under(self._run, tag)
 
 
 class AsyncRunManager(BaseRunManager, ABC):
@@ -250,11 +251,12 @@ class AsyncRunManager(BaseRunManager, ABC):
 class AsyncParentRunManager(AsyncRunManager):
     """The handle on an async run that can have children."""
 
+    _child_manager: ClassVar[type[AsyncCallbackManager]]
+    """What `get_child` returns; `managers`, which is built upon this module, says it."""
+
     def get_child(self, tag: str | None = None) -> AsyncCallbackManager:
         """Return a manager for children of this run, with a `tag` for them alone."""
-        from callspan.callbacks.managers import AsyncCallbackManager
-
-        return AsyncCallbackManager.under(self._run, tag)
+        return self._child_manager.under(self._run, tag)
 
 
 class CallbackManagerForLLMRun(RunManager, LLMManagerMixin):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from callspan._fork import Lock
 from callspan.callbacks.ambient import use_config
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.messages import AIMessage, UsageMetadata, add_usage
@@ -24,7 +24,7 @@ class UsageMetadataCallbackHandler(BaseCallbackHandler):
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.usage_metadata: dict[str, UsageMetadata] = {}
 
     def __repr__(self) -> str:

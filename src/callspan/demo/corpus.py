@@ -10,7 +10,11 @@ import pydoc
 import re
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
+from threading import Lock
 from typing import Any, Final, NamedTuple
+
+from callspan.callbacks.threads import ContextThreadPoolExecutor
 
 MODULES: Final = (
     "base64 bisect calendar collections contextlib copy csv dataclasses datetime decimal difflib "
@@ -56,12 +60,12 @@ class Index:
     def __len__(self) -> int:
         return len(self._passages)
 
-    def search(self, query: str, limit: int = 4) -> list[Passage]:
-        """Return the passages that fit best, best first; each shares a word with the query."""
+    def search(self, query: str, limit: int = 4) -> list[tuple[Passage, float]]:
+        """Return the passages that fit best, with scores; each shares a word with the query."""
         wanted = set(words(query))
         scored = ((self._score(wanted, place), place) for place in range(len(self._passages)))
         best = sorted((pair for pair in scored if pair[0] > 0), key=lambda p: (-p[0], p[1]))
-        return [self._passages[place] for _, place in best[:limit]]
+        return [(self._passages[place], round(score, 3)) for score, place in best[:limit]]
 
     def _score(self, wanted: set[str], place: int) -> float:
         count = self._counts[place]
@@ -78,6 +82,30 @@ class Index:
     def _rarity(self, word: str) -> float:
         having = self._with_word[word]
         return math.log(1 + (len(self._passages) - having + 0.5) / (having + 0.5))
+
+
+class IndexNotReadyError(Exception):
+    """The index is being built: a later search finds it."""
+
+
+class Library:
+    """The documentation of the standard library's modules, indexed when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._index: Future[Index] | None = None
+
+    def search(self, query: str, limit: int) -> list[tuple[Passage, float]]:
+        """As `Index.search`; waits for an index that is being built.
+
+        Raises:
+            IndexNotReadyError: This is the first search: the building has only begun.
+        """
+        with self._lock:
+            if self._index is None:
+                self._index = ContextThreadPoolExecutor(1).submit(standard_library)
+                raise IndexNotReadyError("the index is being built: try again")
+        return self._index.result().search(query, limit)
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import (
@@ -16,7 +15,8 @@ from opentelemetry.trace import (
     set_tracer_provider,
 )
 
-from callspan._fork import after_fork
+from callspan._fork import Lock
+from callspan.callbacks import threads
 from callspan.errors import ConfigurationError
 from callspan.export.options import Options
 from callspan.export.tracing import Tracing
@@ -34,10 +34,6 @@ class _Configured:
     def __init__(self) -> None:
         self.lock = Lock()
         self.last: tuple[Options, Tracing] | None = None
-        after_fork(self._begin_anew)
-
-    def _begin_anew(self) -> None:
-        self.lock = Lock()
 
 
 _configured = _Configured()
@@ -54,6 +50,7 @@ def configure(
     capture_content: bool | None = None,
     redact: Callable[[str, Any], Any] | None = None,
     console: bool = False,
+    instrument_threads: bool = False,
 ) -> Tracing:
     """Make a span of every run of the program, and deliver the spans over OTLP.
 
@@ -75,6 +72,8 @@ def configure(
         redact: Called with an attribute's key and its Python value before content, tags and
             metadata are recorded; returns the value to record.
         console: Whether finished traces are printed as trees to standard output.
+        instrument_threads: Whether to call `callspan.instrument_threads`; shutting tracing down
+            does not undo it.
 
     Returns:
         The handle to flush and shut down; the same one for the same arguments.
@@ -94,6 +93,7 @@ def configure(
         capture_content=capture_content,
         redact=redact,
         console=console,
+        instrument_threads=instrument_threads,
     )
     with _configured.lock:
         if _configured.last is not None:
@@ -108,6 +108,8 @@ def configure(
                     "use force_flush() in between"
                 )
         tracing = _set_up(options)
+        if instrument_threads:
+            threads.instrument_threads()
         _configured.last = options, tracing
         return tracing
 

@@ -47,6 +47,13 @@ class _Node:
         tokens = [found.get(key) for key in (names.USAGE_INPUT_TOKENS, names.USAGE_OUTPUT_TOKENS)]
         if all(isinstance(count, int) for count in tokens):
             self.notes.append(f"{tokens[0]}→{tokens[1]} tokens")
+        attempt, fallback = found.get(names.RUN_ATTEMPT, 1), found.get(names.RUN_FALLBACK, 0)
+        if attempt != 1:
+            self.notes.append(f"attempt {attempt}")
+        if fallback != 0:
+            self.notes.append(f"fallback {fallback}")
+        if found.get(names.RUN_CACHED):
+            self.notes.append("cached")
         outcome = found.get("callspan.run.outcome", "error" if self.failed else "ok")
         if outcome != "ok":
             self.notes.append(_one_line(f"{outcome} {found.get('error.type', '')}".rstrip()))
@@ -55,9 +62,10 @@ class _Node:
 class ConsoleSpanProcessor(SpanProcessor):
     """Prints the spans of this process to standard output, as a tree once its root has ended.
 
-    A line has a span's name, duration, tokens and, unless all is well, its outcome. A span that
-    is open when its tree is printed gets a line of its own when it ends. A terminal is given
-    colours, unless NO_COLOR is set.
+    A line has a span's name, duration, tokens, whether it is another attempt, a fallback or an
+    answer from the cache, and, unless all is well, its outcome. A span that is open when its tree
+    is printed gets a line of its own when it ends. A terminal is given colours, unless NO_COLOR is
+    set.
     """
 
     def __init__(self) -> None:

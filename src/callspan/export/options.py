@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PROTOCOLS: Final = ("grpc", "http/protobuf")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALARS: Final = (str, bool, int, float)
-_OF_THE_HANDLER: Final = frozenset({"capture_content", "redact"})
+_NOT_OF_THE_PROVIDER: Final = frozenset({"capture_content", "redact", "instrument_threads"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class Options:
     capture_content: bool | None
     redact: Callable[[str, Any], Any] | None
     console: bool
+    instrument_threads: bool
 
     def __post_init__(self) -> None:
         if self.service_name is not None:
@@ -54,8 +55,9 @@ class Options:
             object.__setattr__(self, "resource_attributes", dict(self.resource_attributes))
         if self.sampler is not None:
             _check_sampler(self.sampler)
-        if not isinstance(self.console, bool):
-            raise ConfigurationError(f"console takes True or False, not {self.console!r}")
+        for name in ("console", "instrument_threads"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ConfigurationError(f"{name} takes True or False, not {value!r}")
 
     def differing(self, other: Options) -> list[str]:
         """Return the names of the arguments that are not the same in `other`."""
@@ -65,7 +67,7 @@ class Options:
     def about_the_provider(self) -> list[str]:
         """Return the names of the arguments given that say how to make a provider."""
         given = [field.name for field in fields(self) if getattr(self, field.name) not in _UNSAID]
-        return [name for name in given if name not in _OF_THE_HANDLER]
+        return [name for name in given if name not in _NOT_OF_THE_PROVIDER]
 
 
 _UNSAID: Final = (None, False)

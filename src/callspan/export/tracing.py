@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from callspan._fork import after_fork
 from callspan.callbacks.collector import send_waiting
 from callspan.export.bounded import BoundedCalls
 from callspan.tracing.ending import end_open_runs
@@ -76,7 +75,6 @@ class Tracing:
         handler.implicit = True
         implicit.handler = handler
         atexit.register(self._at_exit)
-        after_fork(self._leave_open_runs_to_parent)
 
     @property
     def is_shut_down(self) -> bool:
@@ -168,10 +166,6 @@ class Tracing:
             self._calls.call(self._end_runs, _TIMEOUT_MILLIS)
         else:
             self.shutdown()
-
-    def _leave_open_runs_to_parent(self) -> None:
-        # Both processes would export the same span.
-        registry_of(self.tracer_provider).over(0)
 
 
 def _deaf() -> OTelCallbackHandler:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
+from callspan.language_models.base import LanguageModelInput
 from callspan.language_models.chat import BaseChatModel
+from callspan.language_models.llm import BaseLLM
+from callspan.language_models.schemas import tool_schema
 from callspan.messages import AIMessage, AIMessageChunk
-from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation, LLMResult
+from callspan.runnables.base import Runnable
 from callspan.runnables.calls import Call
 
 
@@ -19,7 +23,60 @@ class FakeListChatModelError(Exception):
     """What `FakeListChatModel` raises where it is told to."""
 
 
-class FakeListChatModel(BaseChatModel):
+class _InTurn(BaseModel):
+    """Answers the texts of a list in turn; a misspelt setting is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    responses: list[str] = Field(min_length=1)
+    sleep: float | None = None
+    i: int = 0
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"responses": self.responses}
+
+    def _next(self) -> str:
+        if self.sleep:
+            time.sleep(self.sleep)
+        response = self.responses[self.i]
+        self.i = (self.i + 1) % len(self.responses)
+        return response
+
+
+class FakeListLLM(_InTurn, BaseLLM):
+    """A text model that answers the texts of a list in turn.
+
+    Attributes:
+        responses: The texts; after the last one comes the first again.
+        sleep: Seconds before each answer.
+        i: Which text is next.
+    """
+
+    @property
+    def _llm_type(self) -> str:
+        return "fake-list"
+
+    def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        return LLMResult(generations=[[Generation(text=self._next())] for _ in prompts])
+
+
+class _FakeChatModel(BaseChatModel):
+    model_config = ConfigDict(extra="forbid")
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model with tools: its calls have them among their arguments."""
+        told = [tool_schema(one) for one in tools]
+        return self.bind(tools=told, tool_choice=tool_choice, **kwargs)
+
+
+class FakeListChatModel(_InTurn, _FakeChatModel):
     """Answers the texts of a list in turn, in a batch too; streams character by character.
 
     Attributes:
@@ -29,27 +86,13 @@ class FakeListChatModel(BaseChatModel):
         error_on_chunk_number: Which chunk of a stream, from 0, raises an error instead.
     """
 
-    responses: list[str]
-    sleep: float | None = None
-    i: int = 0
     error_on_chunk_number: int | None = None
 
     @property
     def _llm_type(self) -> str:
         return "fake-list-chat-model"
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return {"responses": self.responses}
-
-    def _next(self) -> str:
-        response = self.responses[self.i]
-        self.i = (self.i + 1) % len(self.responses)
-        return response
-
     def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
-        if self.sleep:
-            time.sleep(self.sleep)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
 
     def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
@@ -69,7 +112,7 @@ class FakeListChatModel(BaseChatModel):
         return super()._calls(*args)[0], 1
 
 
-class GenericFakeChatModel(BaseChatModel):
+class GenericFakeChatModel(_FakeChatModel):
     """Answers what an iterator gives; streams word by word.
 
     Attributes:

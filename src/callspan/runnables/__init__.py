@@ -3,10 +3,12 @@
 from callspan.runnables.base import Runnable, RunnableLike
 from callspan.runnables.binding import RunnableBinding
 from callspan.runnables.config import RunnableConfig, ensure_config, merge_configs
-from callspan.runnables.function import RunnableLambda
+from callspan.runnables.fallbacks import RunnableWithFallbacks
+from callspan.runnables.function import RunnableLambda, chain
 from callspan.runnables.generator import RunnableGenerator
 from callspan.runnables.parallel import RunnableParallel
 from callspan.runnables.passthrough import RunnableAssign, RunnablePassthrough
+from callspan.runnables.retry import RunnableRetry
 from callspan.runnables.sequence import RunnableSequence
 
 __all__ = [
@@ -19,7 +21,10 @@ __all__ = [
     "RunnableLike",
     "RunnableParallel",
     "RunnablePassthrough",
+    "RunnableRetry",
     "RunnableSequence",
+    "RunnableWithFallbacks",
+    "chain",
     "ensure_config",
     "merge_configs",
 ]

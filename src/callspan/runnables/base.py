@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
+    Collection,
     Generator,
     Iterator,
     Mapping,
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
 from typing_extensions import TypeVar
 
 from callspan.callbacks.owned import Owned
+from callspan.errors import InputError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
 from callspan.runnables.config import RunnableConfig, config_list, merge_configs
@@ -27,6 +29,8 @@ from callspan.runnables.total import Total
 
 if TYPE_CHECKING:
     from callspan.runnables.binding import RunnableBinding
+    from callspan.runnables.fallbacks import RunnableWithFallbacks
+    from callspan.runnables.retry import ExponentialJitterParams
     from callspan.runnables.sequence import RunnableSequence
 
 Input = TypeVar("Input", contravariant=True, default=Any)
@@ -165,6 +169,8 @@ class Runnable(ABC, Generic[Input, Output]):
     def _calls(
         self, io: IO, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
     ) -> tuple[list[Call], int | None]:
+        if not isinstance(inputs, Collection):
+            raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
         configs = config_list(config, len(inputs))
         limit = configs[0].get("max_concurrency") if configs else None
         invoke, pairs = io.invoke(self), zip(inputs, configs, strict=True)
@@ -209,6 +215,65 @@ class Runnable(ABC, Generic[Input, Output]):
         from callspan.runnables.binding import RunnableBinding
 
         return RunnableBinding(self, config=merge_configs(config, kwargs))
+
+    def with_retry(
+        self,
+        *,
+        retry_if_exception_type: tuple[type[BaseException], ...]
+        | Callable[[BaseException], bool] = (Exception,),
+        wait_exponential_jitter: bool = True,
+        exponential_jitter_params: ExponentialJitterParams | None = None,
+        stop_after_attempt: int = 3,
+    ) -> Runnable[Input, Output]:
+        """Return this block, tried again when it fails; a stream, until its first chunk.
+
+        Args:
+            retry_if_exception_type: After which exceptions to try again, or a function that tells
+                of one; all others are raised at once.
+            wait_exponential_jitter: Whether to wait before the next attempt: ever longer, and by
+                some chance, so that the clients of a service do not come back all at once.
+            exponential_jitter_params: How long, in seconds: `initial` (1), `exp_base` (2),
+                `jitter` (1) and `max`.
+            stop_after_attempt: How many attempts to make; the last one's exception is raised.
+
+        Raises:
+            ConfigurationError: One of these is of the wrong type or out of range.
+        """
+        from callspan.runnables.retry import RunnableRetry
+
+        return RunnableRetry(
+            self,
+            retry_exception_types=retry_if_exception_type,
+            wait_exponential_jitter=wait_exponential_jitter,
+            exponential_jitter_params=exponential_jitter_params,
+            max_attempt_number=stop_after_attempt,
+        )
+
+    def with_fallbacks(
+        self,
+        fallbacks: Sequence[RunnableLike[Input, Output]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exception_key: str | None = None,
+    ) -> RunnableWithFallbacks[Input, Output]:
+        """Return this block with others that are called when it fails; see RunnableWithFallbacks.
+
+        Args:
+            fallbacks: What to call, one after the other, until one succeeds.
+            exceptions_to_handle: After which exceptions to go on; all others are raised at once.
+            exception_key: Where in its input, a dict, a fallback finds the exception before it.
+
+        Raises:
+            ConfigurationError: One of these is of the wrong type.
+        """
+        from callspan.runnables.fallbacks import RunnableWithFallbacks
+
+        return RunnableWithFallbacks(
+            self,
+            fallbacks,
+            exceptions_to_handle=exceptions_to_handle,
+            exception_key=exception_key,
+        )
 
     def get_name(self) -> str:
         """Return the name of its runs."""

@@ -44,6 +44,10 @@ class RunnableBinding(Runnable[Input, Output]):
         merged = merge_configs(self.config, config, kwargs)
         return RunnableBinding(self.bound, self.kwargs, merged)
 
+    def with_retry(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
+        """Return the block with attempts that are runs within the one that this config is for."""
+        return RunnableBinding(self.bound.with_retry(**kwargs), self.kwargs, self.config)
+
     def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
         """Return the output for one input."""
         return self.bound.invoke(input, self._with(config), **{**self.kwargs, **kwargs})

@@ -42,6 +42,8 @@ class Block(Runnable[Input, Output]):
 
     name: str | None = None
     run_type: ClassVar[str | None] = None
+    callbacks: Any = None
+    """Its own handlers, or a callback manager, if it can have some."""
 
     @abstractmethod
     async def _invoke(self, given: Any, frame: Frame) -> Any:
@@ -65,7 +67,10 @@ class Block(Runnable[Input, Output]):
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
         """Start a run; return its manager, for an async callback manager something to await."""
         settings = manager.for_run(
-            config.get("callbacks"), tags=config.get("tags"), metadata=config.get("metadata")
+            config.get("callbacks"),
+            self.callbacks,
+            tags=config.get("tags"),
+            metadata=config.get("metadata"),
         )
         told = self._serialized
         return settings.on_chain_start(

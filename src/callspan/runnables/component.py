@@ -1,4 +1,4 @@
-"""What models and tools share: handlers, tags and metadata of their own."""
+"""What models, tools and retrievers share: handlers, tags and metadata of their own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.config import RunnableConfig
 
 
-def _handlers(callbacks: Any) -> Any:
+def own_handlers(callbacks: Any) -> Any:
+    """Return the handlers, or the callback manager, that a block is to have of its own, checked."""
     if callbacks is None or isinstance(callbacks, BaseCallbackManager):
         return callbacks
     return check_handlers(callbacks)
 
 
 class Component(BaseModel, Runnable[Input, Output]):
-    """A block with settings: a model or a tool. Its own handlers hear its own runs alone.
+    """A block with settings: a model, tool or retriever. Its own handlers hear its own runs alone.
 
     Attributes:
         name: The name of its runs.
@@ -32,7 +33,7 @@ class Component(BaseModel, Runnable[Input, Output]):
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
     name: str | None = None
-    callbacks: Annotated[Any, AfterValidator(_handlers)] = Field(
+    callbacks: Annotated[Any, AfterValidator(own_handlers)] = Field(
         default=None, exclude=True, repr=False
     )
     tags: list[str] | None = Field(default=None, exclude=True, repr=False)

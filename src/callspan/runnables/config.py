@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -9,9 +10,9 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
-from callspan.callbacks.ambient import check_labels
 from callspan.callbacks.base_manager import BaseCallbackManager
 from callspan.callbacks.managers import Callbacks
+from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import BaseRunManager
 from callspan.errors import ConfigurationError
 
@@ -50,7 +51,7 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     """Return the config, or an empty one, that is not to be changed.
 
     Raises:
-        ConfigurationError: It is no dict, or its tags, metadata or run_id are of the wrong type.
+        ConfigurationError: It is no dict, a key is misspelt, or a value is of the wrong type.
     """
     if not config:
         return _EMPTY
@@ -58,12 +59,10 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
         raise ConfigurationError(
             f"config takes a dict such as {{'callbacks': [handler]}}, not {type(config).__name__}"
         )
-    tags, metadata = config.get("tags"), config.get("metadata")
-    if tags is not None or metadata is not None:
-        check_labels(tags, metadata)
-    run_id = config.get("run_id")
-    if run_id is not None and not isinstance(run_id, UUID):
-        raise ConfigurationError(f"run_id takes a UUID, such as uuid4() returns, not {run_id!r}")
+    check(config)
+    for key in config.keys() - _KEYS:
+        for meant in difflib.get_close_matches(str(key), _KEYS, 1, 0.8):
+            raise ConfigurationError(f"a config has no key {key!r}: {meant!r} is meant")
     return cast("RunnableConfig", config)
 
 
@@ -73,7 +72,7 @@ def ensure_config(config: RunnableConfig | None = None) -> RunnableConfig:
     Keys that are not a config's move into `configurable`.
 
     Raises:
-        ConfigurationError: It is no dict, or its tags, metadata or run_id are of the wrong type.
+        ConfigurationError: It is no dict, a key is misspelt, or a value is of the wrong type.
     """
     given: dict[str, Any] = {k: v for k, v in checked(config).items() if v is not None}
     known = {key: value for key, value in given.items() if key in _KEYS}

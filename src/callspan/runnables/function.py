@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from types import CoroutineType
 from typing import Any, overload
 
 from callspan.callbacks.drive import call
@@ -59,7 +60,8 @@ class RunnableLambda(StreamingBlock[Input, Output]):
 
     The function takes the input, and `config` and `run_manager` if it has parameters of these
     names. If it is a generator, the block streams, and `invoke` returns the sum of the chunks. If
-    it returns a block, that is invoked with the same input.
+    it returns a block, that is invoked with the same input. If it returns a coroutine, the run ends
+    with that: an async caller gets its result, a sync one has to await it.
 
     Args:
         func: A function, coroutine function, generator function or async generator function. An
@@ -138,6 +140,8 @@ class RunnableLambda(StreamingBlock[Input, Output]):
                 async for chunk in chunks:
                     total.add(chunk)
             result = total.value()
+        if isinstance(result, CoroutineType) and frame.io is not SYNC:
+            return await result
         if isinstance(result, Runnable):
             deeper = self._one_deeper(frame)
             return await frame.io.done(frame.io.invoke(result)(given, deeper))
@@ -154,7 +158,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         if isinstance(result, Runnable):
             result = frame.io.stream(result)(given, self._one_deeper(frame))
         elif not function.streams:
-            yield result
+            yield await self._settled(function, result, given, frame)
             return
         async with Owned(frame.io.pull(result)) as chunks:
             async for chunk in chunks:
@@ -183,3 +187,21 @@ class RunnableLambda(StreamingBlock[Input, Output]):
                 "config's recursion_limit allows"
             )
         return {**frame.child(), "recursion_limit": limit - 1}
+
+
+@overload
+def chain(
+    func: Callable[[Input], Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]],
+) -> RunnableLambda[Input, Output]: ...
+@overload
+def chain(func: Callable[[Input], Output]) -> RunnableLambda[Input, Output]: ...
+def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
+    """Make a block of a function, named after it: `@chain` above a `def`; see RunnableLambda.
+
+    Args:
+        func: A function, coroutine function, generator function or async generator function.
+
+    Raises:
+        ConfigurationError: It cannot be called.
+    """
+    return RunnableLambda(func)

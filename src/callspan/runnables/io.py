@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from callspan.callbacks.drive import astream, stream
+from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import pulled_in_thread
@@ -33,6 +35,10 @@ class IO:
     """What starts runs."""
     done: Callable[[Any], Coroutine[Any, Any, Any]]
     """Give the result of a call that async code awaits."""
+    call: Callable[..., Any]
+    """Call a function in the run that ends with it; `done` gives its result."""
+    function: Callable[[Callable[..., Any]], Callable[..., Any]]
+    """Return a coroutine function that is written against this, as `call` takes it."""
     invoke: Callable[[Any], Callable[..., Any]]
     """Return a block's `invoke`; `done` gives its result."""
     stream: Callable[[Any], Callable[..., Stream]]
@@ -47,6 +53,8 @@ class IO:
     """Return a stream as something for `async for` and `aclosing`."""
     as_stream: Callable[[AsyncGenerator[Any, Any]], Stream]
     """Return what an async generator yields as a stream for other blocks."""
+    sleep: Callable[[float], Awaitable[None]]
+    """Wait for so many seconds."""
     lock: Callable[[], Any]
     """Return a lock for `async with`, between calls that are made at the same time."""
     workers: Callable[[int | None], Any]
@@ -134,6 +142,10 @@ async def _at_once(result: T) -> T:
     return result
 
 
+async def _slept(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251  # a sync caller waits
+
+
 async def _awaited(result: Awaitable[T]) -> T:
     return await result
 
@@ -141,6 +153,8 @@ async def _awaited(result: Awaitable[T]) -> T:
 SYNC: Final = IO(
     manager=CallbackManager,
     done=_at_once,
+    call=call,
+    function=lambda function: partial(finish, function),
     invoke=attrgetter("invoke"),
     stream=attrgetter("stream"),
     transform=attrgetter("transform"),
@@ -148,12 +162,15 @@ SYNC: Final = IO(
     next=next,
     pull=_Pulled,
     as_stream=drained,
+    sleep=_slept,
     lock=ThreadLock,
     workers=Threads,
 )
 ASYNC: Final = IO(
     manager=AsyncCallbackManager,
     done=_awaited,
+    call=acall,
+    function=lambda function: function,
     invoke=attrgetter("ainvoke"),
     stream=attrgetter("astream"),
     transform=lambda block: lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs)),
@@ -161,6 +178,7 @@ ASYNC: Final = IO(
     next=anext,
     pull=_closable,
     as_stream=lambda source: source,
+    sleep=asyncio.sleep,
     lock=asyncio.Lock,
     workers=Tasks,
 )

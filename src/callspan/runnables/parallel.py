@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from callspan.callbacks.owned import Owned
+from callspan.errors import ConfigurationError
 from callspan.runnables.base import Input, RunnableLike
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import merged, shared, together
@@ -25,7 +26,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         more: Further blocks by name.
 
     Raises:
-        ConfigurationError: One of them is no block.
+        ConfigurationError: They are no dict, or one of them is no block.
     """
 
     def __init__(
@@ -35,6 +36,10 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         name: str | None = None,
         **more: RunnableLike[Any, Any],
     ) -> None:
+        if not isinstance(steps, Mapping | None):
+            raise ConfigurationError(
+                f"RunnableParallel takes a dict of blocks by key, not {type(steps).__name__}"
+            )
         both = {**(steps or {}), **more}
         self.steps = {key: as_runnable(step) for key, step in both.items()}
         self.name = name

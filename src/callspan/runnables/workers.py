@@ -16,7 +16,6 @@ from typing import Any
 from typing_extensions import Self
 
 from callspan.callbacks.threads import ContextThreadPoolExecutor
-from callspan.errors import ConfigurationError
 
 
 class Threads:
@@ -24,13 +23,10 @@ class Threads:
 
     Args:
         limit: How many calls are made at a time; as many as the machine is good for, if None.
-
-    Raises:
-        ConfigurationError: The limit is not positive.
     """
 
     def __init__(self, limit: int | None) -> None:
-        self._pool = ContextThreadPoolExecutor(_checked(limit))
+        self._pool = ContextThreadPoolExecutor(limit)
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,9 +51,7 @@ class Tasks:
     """As `Threads`, with tasks that await what is called."""
 
     def __init__(self, limit: int | None) -> None:
-        self._gate: Any = (
-            nullcontext() if _checked(limit) is None else asyncio.Semaphore(limit or 1)
-        )
+        self._gate: Any = nullcontext() if limit is None else asyncio.Semaphore(limit)
         self._open: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -92,12 +86,6 @@ class Tasks:
     async def result(self, future: Any) -> Any:
         """Wait until a call ends, and return its result."""
         return await future
-
-
-def _checked(limit: int | None) -> int | None:
-    if limit is not None and limit < 1:
-        raise ConfigurationError(f"max_concurrency takes a positive number, not {limit}")
-    return limit
 
 
 class ThreadLock:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from callspan._text import as_text
 from callspan.errors import ConfigurationError
 from callspan.tracing.attributes.names import EXCEPTION_MESSAGE
 from callspan.tracing.plain import plain
@@ -155,11 +156,7 @@ class ContentGate:
         """
         if not self.captures_errors:
             return None
-        try:
-            message = str(error)
-        except Exception:
-            message = "<the exception cannot be printed>"
-        return self.text(EXCEPTION_MESSAGE, message)
+        return self.text(EXCEPTION_MESSAGE, as_text(error))
 
     def _redacted(self, key: str, value: Any) -> Any:
         if self._redact is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import RLock
 from typing import Any, Final
 
 from opentelemetry.trace import Status, StatusCode, TracerProvider
@@ -11,6 +12,8 @@ from callspan.tracing.attributes import of_output
 from callspan.tracing.outcome import Outcome, record_error
 from callspan.tracing.registry import Record, Registry, registry_of
 
+_USAGE: Final = "gen_ai.usage."
+_usage_lock = RLock()  # the garbage collector may end a run anywhere
 _UNFINISHED: Final = Status(StatusCode.ERROR, "the run never ended")
 
 
@@ -21,13 +24,15 @@ def finish(
     span, handler = record.span, record.handler
     try:
         if span.is_recording():
-            attributes: dict[str, Any] = {"callspan.run.outcome": outcome}
+            attributes: dict[str, Any] = {}
             if result is not None:
-                attributes.update(
-                    of_output(
-                        record.start, result, handler.gate, openinference=handler.openinference
-                    )
+                attributes = of_output(
+                    record.start, result, handler.gate, openinference=handler.openinference
                 )
+            attributes["callspan.run.outcome"] = outcome
+            if record.agent is not None:
+                _add_usage(record.agent, attributes)
+            attributes.update(record.used)
             span.set_attributes(attributes)
             if outcome == "error" and error is not None:
                 record_error(span, error, handler.gate)
@@ -35,6 +40,14 @@ def finish(
                 span.set_status(_UNFINISHED)
     finally:
         span.end()
+
+
+def _add_usage(agent: Record, attributes: dict[str, Any]) -> None:
+    """Add the token counts of one model to those of the agent that asked it."""
+    with _usage_lock:
+        for name, count in attributes.items():
+            if name.startswith(_USAGE):
+                agent.used[name] = agent.used.get(name, 0) + count
 
 
 def finish_all(records: Iterable[Record], outcome: Outcome) -> None:

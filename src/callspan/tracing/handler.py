@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
+from weakref import WeakSet
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import (
@@ -34,6 +35,8 @@ log = logging.getLogger("callspan")
 
 _CONVENTIONS: Final = ("gen_ai", "openinference")
 _MAX_EVENT_NAME: Final = 1024
+_once_global: Final[WeakSet[Registry]] = WeakSet()
+"""The registries of the global provider, and of those that it has replaced."""
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -221,6 +224,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """End the span of a text or chat model."""
+        if kwargs.get("cached") and (record := self._record(run_id)) is not None:
+            record.span.set_attribute(names.RUN_CACHED, True)
         self._end(run_id, response)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -306,6 +311,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             registry = registry_of(provider)
         except Exception as error:
             log.warning("There will be no spans: %s gives no tracer: %r", provider, error)
+        if registry is not None and self._provider is None:
+            _once_global.add(registry)
         self._known = (provider, registry)
         return registry
 
@@ -315,7 +322,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def _earlier_registry(self, run_id: UUID) -> Registry | None:
         """Where the run is open, if the global provider was another one when it started."""
-        if self._provider is None:
+        if self._provider is None and len(_once_global) > 1:
             for registry in all_registries():
                 record = registry.get(run_id)
                 if record is not None and record.handler._provider is None:

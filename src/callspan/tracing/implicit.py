@@ -25,7 +25,7 @@ class Implicit:
         for one in present:
             if one is handler:
                 return None
-        if not handler.has_provider() or is_suppressed(get_current()):
+        if is_suppressed(get_current()) or not handler.has_provider():
             return None
         return handler
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
@@ -20,10 +19,11 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from callspan._fork import Lock, after_fork
 from callspan._version import __version__
-from callspan.callbacks.ambient import scope_of
+from callspan.callbacks.ambient import place_of, scope_of
 from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
-from callspan.tracing.attributes.names import SCHEMA_URL
+from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
 SPANS_KEY: Final = create_key("callspan-spans")
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
@@ -37,6 +37,7 @@ class Record:
     """One open run in one provider."""
 
     __slots__ = (
+        "agent",
         "first_token",
         "handler",
         "may_be_lost",
@@ -44,10 +45,16 @@ class Record:
         "span",
         "start",
         "started",
+        "used",
     )
 
     def __init__(
-        self, handler: Any, start: RunStart, parent_run_id: UUID | None, span: Span
+        self,
+        handler: Any,
+        start: RunStart,
+        parent_run_id: UUID | None,
+        span: Span,
+        agent: Record | None,
     ) -> None:
         self.handler = handler
         self.start = start
@@ -57,6 +64,10 @@ class Record:
         self.first_token = False
         self.may_be_lost: set[int] = set()
         """Models, retrievers and tools that are open under this run."""
+        self.agent = agent
+        """The nearest agent that this run is a part of."""
+        self.used: dict[str, int] = {}
+        """What the models of an agent have used so far: token counts by attribute."""
 
 
 class _Spans:
@@ -88,6 +99,8 @@ class Registry:
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
         self._less_recent: dict[int, SpanContext] = {}
+        # The runs that were open when this process was forked, which end in the parent alone.
+        self._of_parent: dict[int, SpanContext] = {}
 
     @property
     def is_global(self) -> bool:
@@ -114,17 +127,20 @@ class Registry:
         attributes = at_start(start, context, handler.gate, openinference=handler.openinference)
         if labels:
             attributes.update(labels)
+        place = place_of(context, parent_run_id)
+        if place is not None:
+            attributes[PLACES[place[0]]] = place[1]
         span = self._tracer.start_span(
             span_name(start),
             self._parent(parent_run_id, context),
             span_kind(start),
             attributes,
         )
-        record = self._open[key] = Record(handler, start, parent_run_id, span)
-        if start.kind != "chain" and parent_run_id is not None:
-            parent = self._open.get(parent_run_id.int)
-            if parent is not None:
-                parent.may_be_lost.add(key)
+        parent = None if parent_run_id is None else self._open.get(parent_run_id.int)
+        agent = parent if parent is None or parent.start.type == "agent" else parent.agent
+        record = self._open[key] = Record(handler, start, parent_run_id, span, agent)
+        if start.kind != "chain" and parent is not None:
+            parent.may_be_lost.add(key)
         return record
 
     def would_drop(self, parent_run_id: UUID | None, context: Context) -> bool:
@@ -170,6 +186,15 @@ class Registry:
                 self._forget(record)
                 records.append(record)
         return records
+
+    def leave_to_parent(self) -> None:
+        """Forget the open runs, in a forked child: both processes would export their spans."""
+        left, self._open = self._open, {}
+        for key, record in left.items():
+            own = record.span.get_span_context()
+            self._of_parent[key] = SpanContext(
+                own.trace_id, own.span_id, True, own.trace_flags, own.trace_state
+            )
 
     def lost_children(self, record: Record) -> list[Record]:
         """Return the models, retrievers and tools still open under a run that was cancelled."""
@@ -220,6 +245,10 @@ class Registry:
                 if found is not None:
                     return set_span_in_context(NonRecordingSpan(found), context)
         current: Span = context.get(SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
+        if self._of_parent and parent_run_id is not None:
+            left = self._of_parent.get(parent_run_id.int)
+            if left is not None and left.span_id == current.get_span_context().span_id:
+                return set_span_in_context(NonRecordingSpan(left), context)
         around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if self._is_ours(current, around):
             return context
@@ -251,10 +280,13 @@ class Registry:
         return around is None or around.current is self
 
     def _ended(self, run_id: UUID) -> SpanContext | None:
-        return self._recent.get(run_id.int) or self._less_recent.get(run_id.int)
+        key = run_id.int
+        return self._recent.get(key) or self._less_recent.get(key) or self._of_parent.get(key)
 
     def _forget(self, record: Record) -> None:
         """Keep of a run that is no longer open where its late children belong."""
+        if record.start.type == "agent":
+            record.agent = None  # or a chain of agents, each started by the last, would be kept
         recent = self._recent
         recent[record.start.run_id.int] = record.span.get_span_context()
         if len(recent) > _RECENT:
@@ -266,7 +298,7 @@ class Registry:
 
 
 _ATTRIBUTE: Final = "_callspan_registry"
-_lock = Lock()
+_lock: Final = Lock()
 _all: WeakSet[Registry] = WeakSet()
 _kept: dict[int, Registry] = {}
 
@@ -296,3 +328,11 @@ def all_registries() -> list[Registry]:
     """Return every registry there is."""
     with _lock:
         return list(_all)
+
+
+def _leave_open_runs_to_parent() -> None:
+    for registry in all_registries():
+        registry.leave_to_parent()
+
+
+after_fork(_leave_open_runs_to_parent)

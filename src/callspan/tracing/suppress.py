@@ -12,8 +12,9 @@ from opentelemetry.context import (
 
 from callspan.callbacks.activate import Activation
 
-# Instrumentations set, and look for, the plain name as well.
-_KEYS: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
+_KEY: Final = _SUPPRESS_INSTRUMENTATION_KEY
+_PLAIN_KEY: Final = "suppress_instrumentation"
+"""Instrumentations set, and look for, the plain name as well."""
 
 
 def suppress_tracing() -> Activation[None]:
@@ -21,9 +22,9 @@ def suppress_tracing() -> Activation[None]:
 
     Handlers other than OTelCallbackHandler are told as ever.
     """
-    return Activation(None, lambda: Context({**get_current(), **dict.fromkeys(_KEYS, True)}))
+    return Activation(None, lambda: Context({**get_current(), _KEY: True, _PLAIN_KEY: True}))
 
 
 def is_suppressed(context: Context) -> bool:
     """Whether somebody has switched tracing off in `context`."""
-    return bool(context.get(_KEYS[0]) or context.get(_KEYS[1]))
+    return bool(context.get(_KEY) or context.get(_PLAIN_KEY))

@@ -118,7 +118,10 @@ def of_output(
             _collect(found, exchange.of_answers, result, gate)
             if openinference:
                 _collect(found, profile.of_answers, result, gate)
-    elif gate.captures:
+        return found
+    if start.kind == "tool":
+        _collect(found, response.of_tool_answer, result)
+    if gate.captures:
         _collect(found, exchange.of_value_out, start, result, gate)
         if openinference and start.kind == "retriever":
             _collect(found, profile.of_documents, result, gate)

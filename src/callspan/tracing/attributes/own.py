@@ -28,6 +28,7 @@ _IDENTITY: Final = {
     "conversation_id": names.CONVERSATION_ID,
     names.CONVERSATION_ID: names.CONVERSATION_ID,
 }
+_IDENTITY_KEYS: Final = frozenset(_IDENTITY)
 
 
 def of_identity(start: RunStart, context: Context, gate: ContentGate) -> Attributes:
@@ -42,21 +43,16 @@ def of_identity(start: RunStart, context: Context, gate: ContentGate) -> Attribu
 
 def has_identity(start: RunStart, context: Context) -> bool:
     """Tell whether `of_identity` has something to look for; at less than it takes to look."""
-    return _BAGGAGE_KEY in context or not _IDENTITY.keys().isdisjoint(start.metadata)
+    return _BAGGAGE_KEY in context or not _IDENTITY_KEYS.isdisjoint(start.metadata)
 
 
 def has_labels(start: RunStart) -> bool:
     """Tell whether a run has tags or metadata of the user's."""
-    return not all(map(_is_plain_step, start.tags)) or any(map(_is_users, start.metadata))
-
-
-def _is_plain_step(tag: str) -> bool:
-    name = str(tag)
-    return name.startswith(_STEPS) and not name.startswith(_ATTEMPT)
-
-
-def _is_users(key: str) -> bool:
-    return not str(key).startswith(_INTERNAL)
+    for tag in start.tags:
+        name = str(tag)
+        if name.startswith(_ATTEMPT) or not name.startswith(_STEPS):
+            return True
+    return any(True for _ in user_keys(start))
 
 
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:

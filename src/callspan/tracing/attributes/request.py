@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
@@ -35,6 +36,7 @@ _URL_KEYS: Final = (
 _MODEL_SET: Final = frozenset(_MODEL_KEYS)
 _URL_SET: Final = frozenset(_URL_KEYS)
 _INT64: Final = 2**63
+_USER: Final = re.compile(r"//[^/?#]*@")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -84,7 +86,7 @@ def of_request(start: RunStart) -> Attributes:
     if server is not None:
         yield names.SERVER_ADDRESS, server[0]
         yield names.SERVER_PORT, server[1]
-    for key in _STANDARD.keys() & metadata.keys():
+    for key in () if _STANDARD_SET.isdisjoint(metadata) else _STANDARD.keys() & metadata.keys():
         attribute, converted = _STANDARD[key]
         yield attribute, converted(metadata[key])
     for key in _PARAMETERS.keys() & params.keys():  # these come last, so that they win
@@ -113,7 +115,8 @@ def of_data_source(start: RunStart) -> Attributes:
 @lru_cache(maxsize=256)
 def _address(url: str) -> tuple[str, int | None] | None:
     try:
-        parts = urlsplit(url if "://" in url else f"//{url}")
+        # A masked password has brackets, which urlsplit takes for those of an address of IPv6.
+        parts = urlsplit(_USER.sub("//", url if "://" in url else f"//{url}"))
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
@@ -183,3 +186,4 @@ _STANDARD: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "ls_max_tokens": (names.REQUEST_MAX_TOKENS, _int),
     "ls_stop": (names.REQUEST_STOP_SEQUENCES, _texts),
 }
+_STANDARD_SET: Final = frozenset(_STANDARD)

@@ -33,6 +33,12 @@ def of_response(result: Any) -> Attributes:
         yield names.RESPONSE_FINISH_REASONS, [reason or "error" for reason in reasons]
 
 
+def of_tool_answer(result: Any) -> Attributes:
+    """Yield that a tool's answer to a model tells of an error: one that was handled."""
+    if hasattr(result, "tool_call_id") and getattr(result, "status", None) == "error":
+        yield names.ERROR_TYPE, "tool_error"
+
+
 def _message(answer: Any) -> Any:
     return getattr(answer, "message", None)
 
@@ -50,7 +56,7 @@ def _message_id(answers: Iterable[Any]) -> str | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if type(value) is dict or isinstance(value, Mapping) else {}
+    return value if value and isinstance(value, Mapping) else {}
 
 
 def _first(sources: Iterable[Mapping[str, Any]], *keys: str) -> str | None:

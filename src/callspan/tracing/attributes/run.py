@@ -29,6 +29,7 @@ class RunStart:
 
     Attributes:
         type: The kind, and of a chain what it is more closely: prompt, parser, agent or chain.
+        params: What a model is asked with, by its provider's names; empty where it is not known.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class RunStart:
         "kind",
         "metadata",
         "name",
+        "params",
         "root",
         "run_id",
         "serialized",
@@ -67,9 +69,5 @@ class RunStart:
         self.extra = extra
         run_type = extra.get("run_type") if kind == "chain" else None
         self.type: str = well_formed(run_type) if run_type and type(run_type) is str else kind
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What the model is asked with, by the provider's names; empty where it is not known."""
-        params = self.extra.get("invocation_params")
-        return params if isinstance(params, dict) else {}
+        params = extra.get("invocation_params")
+        self.params: dict[str, Any] = params if isinstance(params, dict) else {}

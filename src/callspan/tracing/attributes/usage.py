@@ -50,8 +50,7 @@ def usage_of(result: Any) -> dict[str, Any] | None:
     told = [usage for answers in result.generations if (usage := _of_answers(answers)) is not None]
     if told:
         return told[0] if len(told) == 1 else _sum(told)
-    output = getattr(result, "llm_output", None)
-    return _of_provider(output) if isinstance(output, Mapping) else None
+    return _of_provider(getattr(result, "llm_output", None))
 
 
 def of_usage(result: Any) -> Attributes:
@@ -82,7 +81,7 @@ def _of_answers(answers: Iterable[Any]) -> dict[str, Any] | None:
 
 
 def _of_provider(output: Any) -> dict[str, Any] | None:
-    if not isinstance(output, Mapping):
+    if not output or not isinstance(output, Mapping):
         return None
     for key in ("token_usage", "usage", "usage_metadata"):
         usage = _standard(output.get(key))

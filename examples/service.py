@@ -1,0 +1,43 @@
+"""A web service: each request is a trace that begins with the server's span.
+
+Needs starlette, uvicorn and opentelemetry-instrumentation-asgi. Ask it with
+`curl -N localhost:8000/ask?city=Lima`.
+"""
+
+import os
+
+import uvicorn
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+import callspan
+from callspan.language_models import GenericFakeChatModel
+from callspan.output_parsers import StrOutputParser
+from callspan.prompts import ChatPromptTemplate
+from callspan.runnables import RunnableConfig, RunnableLambda
+
+
+async def population(city: str) -> dict[str, str]:
+    return {"city": city, "people": {"Lima": "10 million"}.get(city, "unknown")}
+
+
+async def ask(request: Request) -> StreamingResponse:
+    city = request.query_params["city"]
+    model = GenericFakeChatModel(messages=iter([f"About as many as in all of {city}."]))
+    prompt = ChatPromptTemplate.from_template("How many is {people}, in {city}?")
+    chain = RunnableLambda(population) | prompt | model | StrOutputParser()
+    config: RunnableConfig = {"metadata": {"session_id": request.headers.get("x-session")}}
+    return StreamingResponse(chain.astream(city, config), media_type="text/plain")
+
+
+app = Starlette(routes=[Route("/ask", ask)])
+
+# The middleware opens the server's span, as a child of the client's if the request names one.
+traced_app = OpenTelemetryMiddleware(app, exclude_spans=["receive", "send"])
+
+if __name__ == "__main__":
+    with callspan.configure("example-service", console=True):
+        uvicorn.run(traced_app, port=int(os.environ.get("PORT", "8000")), log_level="error")

@@ -1,0 +1,1 @@
+"""What chat models over the vendors' official SDKs share."""

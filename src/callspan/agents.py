@@ -1,0 +1,225 @@
+"""Agents: models that have tools called until they have an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from callspan._text import as_text
+from callspan.callbacks.managers import Callbacks
+from callspan.callbacks.owned import Owned
+from callspan.errors import AgentStepsError, ConfigurationError, InputError
+from callspan.messages import (
+    AIMessage,
+    BaseMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    convert_to_messages,
+    message_chunk_to_message,
+)
+from callspan.outputs import AgentAction, AgentFinish
+from callspan.runnables import Runnable
+from callspan.runnables.block import Frame, StreamingBlock
+from callspan.runnables.calls import together
+from callspan.runnables.component import own_handlers
+from callspan.runnables.total import Total
+from callspan.tools import BaseTool, StructuredTool
+
+__all__ = ["create_agent"]
+
+State = dict[str, Any]
+"""`{"messages": [...]}`: the conversation so far."""
+
+
+def create_agent(
+    model: Runnable[Any, Any],
+    tools: Sequence[BaseTool | Callable[..., Any]],
+    *,
+    system_prompt: str | SystemMessage | None = None,
+    name: str | None = None,
+    max_steps: int = 25,
+    callbacks: Callbacks = None,
+) -> Runnable[Mapping[str, Any], State]:
+    """Make an agent: a model that has tools called until it has an answer.
+
+    The agent takes `{"messages": [...]}` and returns that with its own messages appended; what it
+    was given stays as it was. Its stream yields the conversation so far each time that a message
+    was appended: `state["messages"][-1]` is the new one. In a stream the model streams too, so
+    that handlers hear its tokens. Further arguments of a call go to the model.
+
+    The tools that a message of the model asks for run at the same time, `max_concurrency` of the
+    config at most. Their answers are in the order of the calls. A tool that raises, or does not
+    exist, or whose arguments cannot be read, is answered with the error, `status="error"`. If all
+    of them have `return_direct`, and none failed, theirs are the last messages.
+
+    Args:
+        model: A chat model that has `bind_tools`, if there are tools.
+        tools: Tools, or functions to be made into tools.
+        system_prompt: What the model is told before the conversation, which has no part in it.
+        name: The agent's name; "agent" if left out.
+        max_steps: How many times the model may be asked.
+        callbacks: Handlers that hear the agent's own run; those in a config hear its parts too.
+
+    Raises:
+        ConfigurationError: Two tools have one name, something is no tool, the model cannot be
+            told of tools, or `max_steps` is not positive.
+    """
+    return _Agent(model, tools, system_prompt, name or "agent", max_steps, callbacks)
+
+
+class _Agent(StreamingBlock[Mapping[str, Any], State]):
+    """The agent that `create_agent` makes."""
+
+    run_type = "agent"
+
+    def __init__(
+        self,
+        model: Any,
+        tools: Sequence[Any],
+        system_prompt: str | SystemMessage | None,
+        name: str,
+        max_steps: int,
+        callbacks: Callbacks,
+    ) -> None:
+        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
+            raise ConfigurationError(f"max_steps takes a positive number, not {max_steps!r}")
+        self._tools: dict[str, BaseTool] = {}
+        for one in tools:
+            made = one if isinstance(one, BaseTool) else StructuredTool.from_function(one)
+            if made.name in self._tools:
+                raise ConfigurationError(
+                    f"two tools are called {made.name}: give one of them another name, so that the "
+                    "model can tell them apart"
+                )
+            self._tools[made.name] = made
+        if self._tools and not hasattr(model, "bind_tools"):
+            raise ConfigurationError(
+                f"an agent's model needs bind_tools, which {type(model).__name__} has not"
+            )
+        self._model = model.bind_tools([*self._tools.values()]) if self._tools else model
+        prompt = SystemMessage(system_prompt) if isinstance(system_prompt, str) else system_prompt
+        self._prompt = convert_to_messages([prompt] if prompt else [])
+        self._max_steps = max_steps
+        self.name = name
+        self.callbacks = own_handlers(callbacks)
+
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        last = None
+        async with Owned(self._states(given, frame, _asked)) as states:
+            async for state in states:
+                last = state
+        return last
+
+    async def _stream(
+        self, source: AsyncGenerator[Any, None], frame: Frame
+    ) -> AsyncGenerator[State, None]:
+        given = Total()
+        async for chunk in source:
+            given.add(chunk)
+        async with Owned(self._states(given.value(), frame, _asked_for_stream)) as states:
+            async for state in states:
+                yield state
+
+    async def _states(
+        self, given: Any, frame: Frame, ask: Callable[..., Any]
+    ) -> AsyncGenerator[State, None]:
+        """Yield the conversation after each message of the model and each answer of a tool."""
+        if not isinstance(given, Mapping) or "messages" not in given:
+            raise InputError(
+                "an agent takes {'messages': [...]}, and there are no messages in the "
+                f"{type(given).__name__} that it was given"
+            )
+        messages: list[BaseMessage] = [*convert_to_messages(given["messages"])]
+        for _ in range(self._max_steps):
+            answer = await ask(self._model, [*self._prompt, *messages], frame)
+            if not isinstance(answer, AIMessage):
+                raise ConfigurationError(
+                    f"an agent's model answers with an AIMessage, not {type(answer).__name__}"
+                )
+            messages.append(answer)
+            if not answer.tool_calls and not answer.invalid_tool_calls:
+                await _tell_finish(answer.text, answer.text, frame)
+                yield {"messages": [*messages]}
+                return
+            yield {"messages": [*messages]}
+            results = await self._results(answer, frame)
+            done = self._is_final(answer, results)
+            if done:
+                await _tell_finish(results[-1].content, "", frame)
+            for result in results:
+                messages.append(result)
+                yield {"messages": [*messages]}
+            if done:
+                return
+        raise AgentStepsError(
+            f"{self.name} has no answer after {self._max_steps} steps: the error's `messages` tell "
+            "what it did; max_steps may be too low",
+            messages,
+        )
+
+    async def _results(self, answer: AIMessage, frame: Frame) -> list[ToolMessage]:
+        """Have the tools called that a message asks for; return their answers, in its order."""
+        io, known = frame.io, []
+        for call in answer.tool_calls:
+            said = f"{answer.text}\n" if answer.text else ""
+            log = f"\nCalling {call['name']} with {call['args']}\n{said}"  # handlers print it
+            await io.done(frame.run.on_agent_action(AgentAction(call["name"], call["args"], log)))
+            if call["name"] in self._tools:
+                # Not every server gives its calls an id; tools answer a call with a message.
+                given = {**call, "type": "tool_call", "id": call["id"] or ""}
+                known.append(partial(io.invoke(self._tools[call["name"]]), given, frame.child()))
+        limit = frame.config.get("max_concurrency") or len(known) or None
+        outcomes = iter(await together(io, known, limit, return_exceptions=True))
+        results = [
+            _answer_to(call, next(outcomes) if call["name"] in self._tools else self._unknown(call))
+            for call in answer.tool_calls
+        ]
+        for invalid in answer.invalid_tool_calls:
+            error = InputError(
+                f"the arguments are no JSON object. {invalid['error'] or ''}".strip()
+            )
+            results.append(_answer_to(invalid, error))
+        return results
+
+    def _unknown(self, call: ToolCall) -> Exception:
+        return InputError(
+            f"there is no tool {call['name']!r}; there are: {', '.join(self._tools) or 'none'}"
+        )
+
+    def _is_final(self, answer: AIMessage, results: list[ToolMessage]) -> bool:
+        """Whether the tools' answers are the agent's own."""
+        return all(one.status == "success" for one in results) and all(
+            self._tools[call["name"]].return_direct for call in answer.tool_calls
+        )
+
+
+def _answer_to(call: ToolCall | InvalidToolCall, outcome: Any) -> ToolMessage:
+    """What a tool returned for a call, or a message about what went wrong."""
+    if not isinstance(outcome, Exception):
+        return outcome  # type: ignore[no-any-return]
+    return ToolMessage(
+        f"{type(outcome).__name__}: {as_text(outcome)}",
+        name=call["name"],
+        tool_call_id=call["id"] or "",
+        status="error",
+    )
+
+
+async def _tell_finish(output: Any, log: str, frame: Frame) -> None:
+    await frame.io.done(frame.run.on_agent_finish(AgentFinish({"output": output}, log)))
+
+
+async def _asked(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
+    return await frame.io.done(frame.io.invoke(model)(messages, frame.child(), **frame.kwargs))
+
+
+async def _asked_for_stream(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
+    total = Total()
+    stream = frame.io.stream(model)(messages, frame.child(), **frame.kwargs)
+    async with Owned(frame.io.pull(stream)) as chunks:
+        async for chunk in chunks:
+            total.add(chunk)
+    return message_chunk_to_message(total.value())

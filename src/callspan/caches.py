@@ -1,0 +1,105 @@
+"""Caches of what models answered."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from callspan._fork import Lock
+from callspan.errors import ConfigurationError
+from callspan.outputs import Generation
+from callspan.runnables.aside import in_thread
+
+__all__ = ["BaseCache", "InMemoryCache", "get_llm_cache", "set_llm_cache"]
+
+
+class BaseCache(ABC):
+    """Keeps what models answered: a class of one's own has `lookup`, `update` and `clear`.
+
+    Async callers have these run in a thread, unless the class has `alookup` and so on.
+    """
+
+    @abstractmethod
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """Return the answers to a prompt, best first, or None.
+
+        Args:
+            prompt: The prompt; of a chat model, the messages as JSON.
+            llm_string: The model's class and settings, and the call's further arguments.
+        """
+
+    @abstractmethod
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Keep the answers to a prompt; arguments as for `lookup`."""
+
+    @abstractmethod
+    def clear(self, **kwargs: Any) -> None:
+        """Forget everything."""
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """As `lookup`, awaited."""
+        return await in_thread(self.lookup, prompt, llm_string)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """As `update`, awaited."""
+        await in_thread(self.update, prompt, llm_string, return_val)
+
+    async def aclear(self, **kwargs: Any) -> None:
+        """As `clear`, awaited."""
+        await in_thread(self.clear, **kwargs)
+
+
+class InMemoryCache(BaseCache):
+    """Keeps answers in this process.
+
+    Args:
+        maxsize: The most prompts to keep: beyond that the oldest are forgotten. None: all.
+
+    Raises:
+        ConfigurationError: `maxsize` is less than 1.
+    """
+
+    def __init__(self, *, maxsize: int | None = None) -> None:
+        if maxsize is not None and maxsize < 1:
+            raise ConfigurationError(f"maxsize must be at least 1, or None, not {maxsize}")
+        self._maxsize = maxsize
+        self._kept: dict[tuple[str, str], Sequence[Generation]] = {}
+        self._lock = Lock()
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """Return the answers to a prompt, or None."""
+        return self._kept.get((prompt, llm_string))
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Keep the answers to a prompt."""
+        with self._lock:
+            self._kept[prompt, llm_string] = return_val
+            if self._maxsize is not None and len(self._kept) > self._maxsize:
+                del self._kept[next(iter(self._kept))]
+
+    def clear(self, **kwargs: Any) -> None:
+        """Forget everything."""
+        self._kept = {}
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """As `lookup`: it does not wait."""
+        return self.lookup(prompt, llm_string)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """As `update`: it does not wait."""
+        self.update(prompt, llm_string, return_val)
+
+
+_of_the_process: BaseCache | None = None
+
+
+def set_llm_cache(value: BaseCache | None) -> None:
+    """Set the cache of all models whose own `cache` is None or True; None: no cache."""
+    global _of_the_process
+    _of_the_process = value
+
+
+def get_llm_cache() -> BaseCache | None:
+    """Return the cache that `set_llm_cache` set."""
+    return _of_the_process

@@ -1,0 +1,161 @@
+"""The base class of text models."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+from callspan.callbacks.run_managers import CallbackManagerForLLMRun
+from callspan.errors import InputError
+from callspan.language_models.base import Ask, BaseLanguageModel, LanguageModelInput
+from callspan.messages import ChatPromptValue, PromptValue, convert_to_messages
+from callspan.outputs import Generation, GenerationChunk, LLMResult
+from callspan.runnables.base import Configs
+from callspan.runnables.config import config_list
+from callspan.runnables.io import ASYNC, IO, SYNC, finish
+
+
+class BaseLLM(BaseLanguageModel[str, str]):
+    """A text model: a text in, a text out. Its fields are pydantic's.
+
+    A class of one's own has `_generate` and `_llm_type`, and if it streams `_stream`, which yields
+    the chunks of the answer to one prompt. Without `_agenerate` and `_astream` async callers have
+    these run in a thread.
+
+    Attributes:
+        cache: Where answers are kept; None: the cache of the process, if there is one; True: that
+            one, which there has to be; False: no cache. Streams use none.
+    """
+
+    _start_method = "on_llm_start"
+    _model_type = "llm"
+
+    @abstractmethod
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Return the model's answers to each of several prompts.
+
+        Args:
+            prompts: The prompts.
+            stop: Texts that end an answer where they occur.
+            run_manager: The handle on the first prompt's run.
+            kwargs: Further arguments of the call.
+        """
+
+    def batch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Return the answers to several prompts: the model is asked once, with all of them.
+
+        Args:
+            inputs: The prompts.
+            config: One config, or one for each prompt. With `max_concurrency` the model is asked
+                several times, each time with so many prompts.
+            return_exceptions: Return an exception in the place of each answer that was asked for
+                with it, instead of raising it.
+            kwargs: As for `invoke`.
+        """
+        return finish(self._batched, SYNC, inputs, config, return_exceptions, kwargs)
+
+    async def abatch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """As `batch`, awaited."""
+        return await self._batched(ASYNC, inputs, config, return_exceptions, kwargs)
+
+    async def _batched(
+        self,
+        io: IO,
+        inputs: Sequence[Any],
+        config: Configs,
+        return_exceptions: bool,
+        kwargs: dict[str, Any],
+    ) -> list[Any]:
+        configs, outputs = config_list(config, len(inputs)), list[Any]()
+        size = (configs[0].get("max_concurrency") if configs else None) or len(inputs) or 1
+        for first in range(0, len(inputs), size):
+            some = slice(first, first + size)
+            try:
+                pairs = list(zip(inputs[some], configs[some], strict=True))
+                asks = [self._ask(one, given, kwargs, len(pairs)) for one, given in pairs]
+                answers = await self._answers(io, asks)
+                outputs += [answer.generations[0][0].text for _, answer in answers]
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                outputs += [error] * len(inputs[some])
+        return outputs
+
+    def generate(
+        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
+    ) -> LLMResult:
+        """Return the answers to several prompts: one run each, and the model is asked once.
+
+        Args:
+            prompts: The prompts.
+            stop: Texts that end an answer where they occur.
+            kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
+                as in a config, and what else the model takes.
+        """
+        asks = self._generate_asks(prompts, {**kwargs, "stop": stop})
+        return self._together(finish(self._answers, SYNC, asks))
+
+    async def agenerate(
+        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
+    ) -> LLMResult:
+        """As `generate`, awaited."""
+        asks = self._generate_asks(prompts, {**kwargs, "stop": stop})
+        return self._together(await self._answers(ASYNC, asks))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return next((one for one in llm_outputs if one), {})  # the first has what was said of all
+
+    def _prompt(self, given: Any) -> str:
+        if isinstance(given, str):
+            return given
+        if not isinstance(given, PromptValue):
+            given = ChatPromptValue(messages=convert_to_messages(given))
+        return given.to_string()  # type: ignore[no-any-return]
+
+    def _as_text(self, prompt: str) -> str:
+        return prompt
+
+    async def _asked(self, io: IO, asks: Sequence[Ask], runs: list[Any]) -> list[LLMResult]:
+        generate: Any = self._generate if io is SYNC else self._agenerate
+        prompts = [ask.prompt for ask in asks]
+        result = await io.done(generate(prompts, run_manager=runs[0], **asks[0].kwargs))
+        answers: list[LLMResult] = result.flatten()
+        if len(answers) != len(prompts):
+            raise InputError(f"the model gave {len(answers)} answers to {len(prompts)} prompts")
+        return answers
+
+    def _from_cache(self, kept: list[Generation], run: Any) -> list[Generation]:
+        return kept
+
+    def _output(self, generation: Generation) -> Any:
+        return generation.text
+
+    def _sum(self, chunks: list[Any]) -> Any:
+        return reduce(add, chunks)
+
+    async def _chunks(self, pulled: Any, run: Any) -> AsyncGenerator[GenerationChunk, None]:
+        async for chunk in pulled:
+            yield chunk
