@@ -69,7 +69,12 @@ def numbered(run_id: UUID, kind: str, number: int) -> Activation[None]:
         kind: What is counted: "attempt" or "fallback".
         number: Which one it is.
     """
-    return Activation(None, lambda: set_value(_PLACE_KEY, (run_id, kind, number)))
+    return Activation(None, lambda: with_place(run_id, kind, number, get_current()))
+
+
+def with_place(run_id: UUID, kind: str, number: int, context: Context) -> Context:
+    """Return `context` for a run that has this number among the children of `run_id`."""
+    return set_value(_PLACE_KEY, (run_id, kind, number), context)
 
 
 def place_of(context: Context, parent_run_id: UUID | None) -> tuple[str, int] | None:

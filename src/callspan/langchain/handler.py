@@ -137,6 +137,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             around = Surroundings(driver)
             run = LiveRun(run_id, parent_run_id, kind, driver, around.context, around.innermost)
         parent_run_id = self._parent(run, parent_run_id)
+        if around is not None and parent_run_id is not None:
+            run.around = open_runs.placed(parent_run_id, run.around, driver)
         super()._start(
             kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, run.around
         )
@@ -156,14 +158,14 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
     def _parent(self, run: LiveRun, parent_run_id: UUID | None) -> UUID | None:
         """The parent of a run: LangChain's, where that is right and was heard of.
 
-        LangChain does not know of the bodies of models and retrievers, and of callspan's own runs,
-        and names parents that only LangSmith has seen.
+        LangChain passes over models, retrievers and fallbacks, whose bodies start other runs, and
+        callspan's own runs; and it names parents that only LangSmith has seen.
         """
         innermost = run.innermost
         if parent_run_id is not None:
             if (
                 innermost is not None
-                and innermost.has_no_config
+                and innermost.is_passed_over
                 and (innermost.parent_run_id == parent_run_id or config_run() == parent_run_id.int)
             ):
                 return innermost.run_id

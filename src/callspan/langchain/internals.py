@@ -36,6 +36,10 @@ _RETURNS_EARLY: Final = frozenset({"_start", "_astart", "<listcomp>", "<genexpr>
 """Functions that start a run for the function that calls them; the first two are LangGraph's."""
 _WITH_RUN: Final = frozenset({"_generate_with_cache", "_agenerate_with_cache"})
 """Methods of a model that run the body of one of several runs, which `run_manager` tells."""
+_TRIES: Final = {
+    str(Path(_CONFIG).with_name("fallbacks.py")): "fallback",
+    str(Path(_CONFIG).with_name("retry.py")): "attempt",
+}
 _SUSPENDS: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
 
 
@@ -90,6 +94,22 @@ def driver_of(frame: FrameType | None) -> tuple[bool, FrameType | None]:
             return told, frame
         frame = frame.f_back
     return told, None
+
+
+def tries(frame: FrameType | None, run_frame: int | None) -> str:
+    """What a run counts its children as, if it tries one after the other; else nothing.
+
+    Args:
+        frame: The frame that starts the first of them.
+        run_frame: The frame that drives the run, by its id.
+    """
+    while frame is not None and frame.f_code is not STEP_OF_LOOP:
+        if frame.f_code.co_filename in _TRIES:
+            return _TRIES[frame.f_code.co_filename]
+        if id(frame) == run_frame:
+            break
+        frame = frame.f_back
+    return ""
 
 
 def suspends(code: CodeType) -> bool:

@@ -18,7 +18,7 @@ from weakref import ref
 
 from opentelemetry.context import Context
 
-from callspan.callbacks.ambient import with_scope
+from callspan.callbacks.ambient import with_place, with_scope
 from callspan.langchain.internals import (
     STEP_OF_LOOP,
     awaits,
@@ -26,6 +26,7 @@ from callspan.langchain.internals import (
     pulled_stream,
     run_of,
     suspends,
+    tries,
 )
 from callspan.langchain.scope import LangChainScope
 from callspan.tracing.registry import Registry
@@ -50,6 +51,8 @@ class LiveRun:
         plain: Whether a function drives it, which ends before anything else goes on.
         strand: The task or thread that it was started in.
         streams: Whether a first chunk has come.
+        tries: What it counts its children as, if it tries one after the other; None: not known.
+        tried: How many those are so far.
         pulls: The generator of its chunks, by its id, if threads pull it.
         id_told: A reference to the id that LangChain told, which is to end the run.
         forget: What to do when it ends, so that its task does not report it as lost.
@@ -74,6 +77,8 @@ class LiveRun:
         "scope",
         "strand",
         "streams",
+        "tried",
+        "tries",
     )
 
     def __init__(
@@ -102,9 +107,12 @@ class LiveRun:
         self.carried = True
         self.plain = False
         self.streams = False
+        self.tries: str | None = None
+        self.tried = 0
         self.pulls: int | None = None
         if driver is not None:
             self.driven_by(driver)
+            self.tries = tries(driver, id(driver)) or None
             self.carried = kind != "chain" or not suspends(driver.f_code)
 
     def driven_by(self, driver: FrameType) -> None:
@@ -119,6 +127,11 @@ class LiveRun:
         for one in reversed(self.registries):
             inside = one.run_context(self.run_id, inside)
         self.inside = inside
+
+    @property
+    def is_passed_over(self) -> bool:
+        """Whether LangChain takes this run's parent for the one of what starts in the body."""
+        return self.has_no_config or self.tries == "fallback"
 
     @property
     def has_no_config(self) -> bool:
@@ -233,6 +246,19 @@ class OpenRuns:
         scope = LangChainScope.of(context)
         run = None if scope is None else self.get(scope.run_id.int)
         return run if run is not None and run.has_no_config else self.get(config)
+
+    def placed(self, parent_run_id: UUID, context: Context, driver: FrameType | None) -> Context:
+        """Return `context` for a child, with its number if its parent counts its children."""
+        parent = self.get(parent_run_id.int)
+        if parent is None or parent.kind != "chain":
+            return context
+        if parent.tries is None:
+            parent.tries = tries(driver, parent.frame)
+        if not parent.tries:
+            return context
+        parent.tried += 1
+        number = parent.tried - (parent.tries == "fallback")
+        return with_place(parent_run_id, parent.tries, number, context)
 
     def _pulled(self, generator: int, context: Any) -> LiveRun | None:
         """The model whose stream is pulled in a thread: at first the newest that is open here."""
