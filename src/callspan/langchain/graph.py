@@ -57,6 +57,8 @@ class Interrupts:
 
     def ended(self, record: Record) -> bool:
         """Tell whether a run that ends was interrupted, and remember its thread if it was."""
+        if not self._paused and not self._interrupted:
+            return False
         key, thread = record.start.run_id.int, _thread(record)
         if key not in self._paused:
             if thread is not None and self._interrupted:

@@ -31,7 +31,7 @@ from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names, of_input
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
-from callspan.tracing.registry import Record
+from callspan.tracing.registry import Record, Registry
 
 
 class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
@@ -42,6 +42,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
     part of it. Arguments, attributes and options are those of `callspan.OTelCallbackHandler`; in
     callspan's own blocks it does what that one does.
     """
+
+    _known_interrupts: tuple[Registry | None, Interrupts] | None = None
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]
@@ -106,7 +108,11 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
 
     @property
     def _interrupts(self) -> Interrupts:
-        return Interrupts.of(self._last_registry())
+        registry = self._last_registry()
+        known = self._known_interrupts
+        if known is None or known[0] is not registry:
+            self._known_interrupts = known = (registry, Interrupts.of(registry))
+        return known[1]
 
     def _start(
         self,
@@ -149,6 +155,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 self._interrupts.resumed(record, inputs)
         elif run.innermost is None:  # tracing is off here, and nothing has to be told apart
             return
+        elif around is not None:
+            run.enter()
         if around is not None:
             open_runs.add(run)
             around.attach(run)
@@ -183,10 +191,10 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             put_away()
 
     def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
-        if error is not None and is_control_flow(error):
+        if error is None:
+            return "interrupted" if self._interrupts.ended(record) else "ok"
+        if is_control_flow(error):
             self._interrupts.raised(record, error)
-            return "interrupted"
-        if error is None and self._interrupts.ended(record):
             return "interrupted"
         return super()._outcome(record, error)
 

@@ -18,6 +18,7 @@ from callspan import tracing
 from callspan.callbacks.ambient import Scope, scope_of
 from callspan.langchain.handler import OTelCallbackHandler
 from callspan.langchain.internals import configured
+from callspan.langchain.live import LiveContext
 from callspan.langchain.runs import open_runs
 from callspan.langchain.scope import LangChainScope
 
@@ -43,9 +44,16 @@ class Hook:
         manager = configured(sys._getframe(1))
         if manager is None:
             return self.everywhere
-        manager.handlers = [for_langchain(one) for one in manager.handlers]
-        manager.inheritable_handlers = [for_langchain(one) for one in manager.inheritable_handlers]
-        scope = scope_of(get_current())
+        if any(map(_is_plain, manager.handlers)):
+            manager.handlers = [*map(for_langchain, manager.handlers)]
+            manager.inheritable_handlers = [*map(for_langchain, manager.inheritable_handlers)]
+        context = get_current()
+        ordinary = context.base if isinstance(context, LiveContext) else context
+        scope = scope_of(ordinary)
+        if scope is None or isinstance(scope, LangChainScope):
+            return self.everywhere
+        if ordinary is not context:
+            scope = scope_of(context)
         if scope is not None and not isinstance(scope, LangChainScope):
             _join(manager, scope)
         return self.everywhere
@@ -65,14 +73,18 @@ def _join(manager: Any, scope: Scope) -> None:
         manager.parent_run_id = scope.run_id or parent
 
 
+def _is_plain(handler: Any) -> bool:
+    return isinstance(handler, tracing.OTelCallbackHandler) and not isinstance(
+        handler, OTelCallbackHandler
+    )
+
+
 def for_langchain(handler: Any) -> Any:
     """Return what stands for a handler in LangChain's runs.
 
     Of `callspan.OTelCallbackHandler` it is a twin that makes the spans current there.
     """
-    if not isinstance(handler, tracing.OTelCallbackHandler) or isinstance(
-        handler, OTelCallbackHandler
-    ):
+    if not _is_plain(handler):
         return handler
     twin = _twins.get(handler)
     if twin is None:

@@ -36,6 +36,8 @@ _RETURNS_EARLY: Final = frozenset({"_start", "_astart", "<listcomp>", "<genexpr>
 """Functions that start a run for the function that calls them; the first two are LangGraph's."""
 _WITH_RUN: Final = frozenset({"_generate_with_cache", "_agenerate_with_cache"})
 """Methods of a model that run the body of one of several runs, which `run_manager` tells."""
+TELLING: Final = _WITH_RUN | {"wrapper"}
+"""Functions whose frames may tell in whose body they are: see `run_of` and `pulled_stream`."""
 _TRIES: Final = {
     str(Path(_CONFIG).with_name("fallbacks.py")): "fallback",
     str(Path(_CONFIG).with_name("retry.py")): "attempt",
@@ -145,11 +147,11 @@ def pulled_stream(frame: FrameType) -> int | None:
 
 def starts_text_model(frame: FrameType) -> Any:
     """The manager whose `on_llm_start` asks who is told inline; None elsewhere."""
-    if frame.f_code.co_name == "<listcomp>" and frame.f_back is not None:
+    name = frame.f_code.co_name
+    if name == "<listcomp>" and frame.f_back is not None:
         frame = frame.f_back
-    if frame.f_code.co_name != "on_llm_start" or place_of(frame.f_code.co_filename) != "callbacks":
-        return None
-    return frame.f_locals.get("self")
+        name = frame.f_code.co_name
+    return frame.f_locals.get("self") if name == "on_llm_start" else None
 
 
 def configured(frame: FrameType) -> Any:

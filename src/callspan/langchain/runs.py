@@ -21,6 +21,7 @@ from opentelemetry.context import Context
 from callspan.callbacks.ambient import with_place, with_scope
 from callspan.langchain.internals import (
     STEP_OF_LOOP,
+    TELLING,
     awaits,
     config_run,
     pulled_stream,
@@ -95,7 +96,7 @@ class LiveRun:
         self.kind = kind
         self.around = around
         self.scope = LangChainScope(run_id)
-        self.inside = with_scope(self.scope, around)
+        self.inside = around
         self.registries: list[Registry] = []
         self.open = True
         self.innermost = innermost
@@ -123,6 +124,10 @@ class LiveRun:
     def traced_in(self, registry: Registry) -> None:
         """Give the body the span that the run has in a provider; the first one's is current."""
         self.registries.append(registry)
+        self.enter()
+
+    def enter(self) -> None:
+        """Work out the Context inside, as the run is now traced."""
         inside = with_scope(self.scope, self.around)
         for one in reversed(self.registries):
             inside = one.run_context(self.run_id, inside)
@@ -226,13 +231,22 @@ class OpenRuns:
             context: The current Context.
             frame: The frame, whose callers are looked at.
         """
-        while frame is not None and frame.f_code is not STEP_OF_LOOP:
-            run = self.get(run_of(frame)) or self.driven(frame)
-            if run is not None:
-                return run
-            pulled = pulled_stream(frame)
-            if pulled is not None:
-                return self._pulled(pulled, context)
+        by_frame = self._by_frame
+        while frame is not None:
+            code = frame.f_code
+            if id(frame) in by_frame:
+                run = self.driven(frame)
+                if run is not None:
+                    return run
+            elif code.co_name in TELLING:
+                run = self.get(run_of(frame))
+                if run is not None:
+                    return run
+                pulled = pulled_stream(frame)
+                if pulled is not None:
+                    return self._pulled(pulled, context)
+            elif code is STEP_OF_LOOP:
+                break
             frame = frame.f_back
         # This is another task or thread than the one that runs the body: go by what it inherited.
         config, here = config_run(), strand()
