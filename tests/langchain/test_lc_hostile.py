@@ -23,7 +23,10 @@ from callspan.langchain import OTelCallbackHandler
 from callspan.langchain.runs import open_runs
 from support import SpanLog, current
 
+v3 = pytest.mark.skipif(not hasattr(Model, "stream_events"), reason="an older LangChain")
 
+
+@v3
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 def test_v3_events_of_a_model(config: Any, spans: SpanLog, tracer: Tracer) -> None:
     """They start the run in a helper that returns, and pull the body from a function."""
@@ -38,6 +41,7 @@ def test_v3_events_of_a_model(config: Any, spans: SpanLog, tracer: Tracer) -> No
     assert spans.outcomes()["Model"] == "ok"
 
 
+@v3
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 async def test_v3_events_of_an_async_model(config: Any, spans: SpanLog, tracer: Tracer) -> None:
     """Their body runs in a task of its own."""

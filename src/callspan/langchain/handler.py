@@ -74,6 +74,14 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             record.span.set_attribute(names.RUN_CACHED, True)
         super().on_llm_end(response, run_id=run_id, **kwargs)
 
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """End the span of a tool; older versions tell the call's id only now, in the message."""
+        call_id = getattr(output, "tool_call_id", None)
+        record = self._record(run_id) if isinstance(call_id, str) else None
+        if record is not None:
+            record.span.set_attribute(names.TOOL_CALL_ID, call_id)
+        super().on_tool_end(output, run_id=run_id, **kwargs)
+
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note when the first token came, and whether a generator sent it."""
         super().on_llm_new_token(token, run_id=run_id, **kwargs)
