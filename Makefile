@@ -32,7 +32,7 @@ lint: $(VENV)/.dev ## Formatting, lint rules, the layers of the imports
 
 typecheck: $(VENV)/.dev ## mypy --strict
 	$(call step,mypy,$(RUN) mypy)
-	$(call step,mypy of a user's program,$(RUN) mypy tests/typing)
+	$(call step,mypy of users' programs,$(RUN) mypy tests/typing examples)
 
 unit: $(VENV)/.dev ## The tests that need no backend, without coverage
 	@$(RUN) pytest -q -m 'not backend'

@@ -1,17 +1,18 @@
 """A web service: each request is a trace that begins with the server's span.
 
-Needs starlette, uvicorn and opentelemetry-instrumentation-asgi. Ask it with
-`curl -N localhost:8000/ask?city=Lima`.
+Needs starlette and uvicorn. Ask it with `curl -N 'localhost:8000/ask?city=Lima'`.
 """
 
 import os
 
 import uvicorn
-from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry import trace
+from opentelemetry.propagate import extract
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import callspan
 from callspan.language_models import GenericFakeChatModel
@@ -35,8 +36,20 @@ async def ask(request: Request) -> StreamingResponse:
 
 app = Starlette(routes=[Route("/ask", ask)])
 
-# The middleware opens the server's span, as a child of the client's if the request names one.
-traced_app = OpenTelemetryMiddleware(app, exclude_spans=["receive", "send"])
+
+async def traced_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Open the server's span, as opentelemetry-instrumentation-asgi does for a whole program."""
+    if scope["type"] != "http":
+        await app(scope, receive, send)
+        return
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    with trace.get_tracer("example").start_as_current_span(
+        f"{scope['method']} {scope['path']}",
+        context=extract(headers),  # below the client's span, if the request names one
+        kind=trace.SpanKind.SERVER,
+    ):
+        await app(scope, receive, send)
+
 
 if __name__ == "__main__":
     with callspan.configure("example-service", console=True):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from both import CALLSPAN, LANGCHAIN, heard
 
 from callspan.errors import ConfigurationError
 from callspan.runnables import RunnableLambda, chain
@@ -60,38 +59,3 @@ def test_what_cannot_be_called_is_named() -> None:
     """The mistake is where the decorator stands."""
     with pytest.raises(ConfigurationError, match="takes a function, not int"):
         chain(3)  # type: ignore[call-overload]
-
-
-# The same programs in langchain_core.
-
-
-def called(lib: Any, handler: Any) -> None:
-    @lib.chain
-    def outer(x: int, config: Any) -> Any:
-        return lib.RunnableLambda(lambda y: y + 1, name="inner").invoke(x, config)
-
-    outer.invoke(1, {"callbacks": [handler], "tags": ["t"]})
-
-
-async def called_async(lib: Any, handler: Any) -> None:
-    inner = lib.chain(lambda y: y + 1)
-
-    @lib.chain
-    async def outer(x: int) -> Any:
-        return await inner.ainvoke(x)
-
-    await outer.ainvoke(1, {"callbacks": [handler]})
-
-
-def streamed(lib: Any, handler: Any) -> None:
-    @lib.chain
-    def outer(x: str) -> Any:
-        yield from (x, "!")
-
-    list(outer.stream("a", {"callbacks": [handler]}))
-
-
-@pytest.mark.parametrize("program", [called, called_async, streamed], ids=lambda p: p.__name__)
-async def test_the_runs_are_langchain_cores(program: Any) -> None:
-    """Handlers written for langchain_core see the same runs, in the same order."""
-    assert await heard(CALLSPAN, program) == await heard(LANGCHAIN, program)

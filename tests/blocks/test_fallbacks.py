@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from both import CALLSPAN, LANGCHAIN, as_tree, heard
-from common_programs import add_one, fail
 
 from callspan.errors import ConfigurationError, InputError
 from callspan.runnables import RunnableLambda
@@ -144,84 +142,3 @@ def test_wrong_options_are_named(fallbacks: Any, options: Any, message: str) -> 
     """When the block is made, not when the first failure comes in production."""
     with pytest.raises(ConfigurationError, match=message):
         RunnableLambda(same).with_fallbacks(fallbacks, **options)
-
-
-# The same programs in langchain_core. Where it calls invoke, its children lose their parent, and
-# have the tags and the name of the run that should be it.
-
-
-def first_works(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(add_one).with_fallbacks([lib.RunnableLambda(fail)])
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def second_works(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)])
-    block.invoke(1, {"callbacks": [handler]})
-
-
-async def second_works_async(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)])
-    await block.ainvoke(1, {"callbacks": [handler], "tags": ["t"], "metadata": {"k": 1}})
-
-
-def none_works(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(fail)])
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def not_handled(lib: Any, handler: Any) -> None:
-    others = {"exceptions_to_handle": (ValueError,)}
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)], **others)
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def no_dict_for_the_exception(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([], exception_key="error")
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def in_a_function(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)])
-    lib.RunnableLambda(lambda x: block.invoke(x)).invoke(1, {"callbacks": [handler]})
-
-
-def streamed(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(add_one).with_fallbacks([lib.RunnableLambda(fail)])
-    list((lib.RunnableLambda(add_one) | block).stream(1, {"callbacks": [handler]}))
-
-
-async def streamed_async(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)])
-    async for _ in block.astream(1, {"callbacks": [handler]}):
-        pass
-
-
-def batched(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fail).with_fallbacks([lib.RunnableLambda(add_one)])
-    block.batch([1, 2], {"callbacks": [handler]})
-
-
-PROGRAMS = [
-    first_works,
-    second_works,
-    second_works_async,
-    none_works,
-    not_handled,
-    no_dict_for_the_exception,
-    in_a_function,
-]
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda one: one.__name__)
-async def test_the_runs_are_langchain_cores(program: Any) -> None:
-    """Handlers written for langchain_core see the same runs, in the same order."""
-    ours, theirs = await heard(CALLSPAN, program), await heard(LANGCHAIN, program)
-    assert [(*one[:2], *one[3:]) for one in ours] == [(*one[:2], *one[3:]) for one in theirs]
-
-
-@pytest.mark.parametrize("program", [streamed, streamed_async, batched], ids=lambda p: p.__name__)
-async def test_the_tree_is_langchain_cores(program: Any) -> None:
-    """The parents too, where langchain_core knows them."""
-    ours, theirs = await heard(CALLSPAN, program), await heard(LANGCHAIN, program)
-    assert as_tree(ours) == as_tree(theirs)

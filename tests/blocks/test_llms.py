@@ -6,11 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from both import CALLSPAN, LANGCHAIN, heard
-from langchain_core.language_models import BaseLLM as LangChainLLM
-from langchain_core.outputs import Generation as LangChainGeneration
-from langchain_core.outputs import GenerationChunk as LangChainChunk
-from langchain_core.outputs import LLMResult as LangChainResult
 from opentelemetry import trace
 from pydantic import ValidationError
 
@@ -24,132 +19,27 @@ from support import current, recording
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
-def _model(base: Any, result: Any, generation: Any, chunk: Any, **methods: Any) -> Any:
-    """The same model for callspan and for langchain_core; `asked` are the calls of `_generate`."""
+class Upper(BaseLLM):
+    """A model that shouts; `asked` are the calls of `_generate`."""
 
-    def generate(
-        self: Any, prompts: list[str], stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Any:
+    asked: list[list[str]]
+
+    @property
+    def _llm_type(self) -> str:
+        return "upper"
+
+    def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
         self.asked.append(list(prompts))
         if "fail" in prompts:
             raise KeyError("fail")
-        answers = [[generation(text=one.upper())] for one in prompts]
-        return result(generations=answers, llm_output={"token_usage": USAGE})
+        answers = [[Generation(text=one.upper())] for one in prompts]
+        return LLMResult(generations=answers, llm_output={"token_usage": USAGE})
 
-    def stream(
-        self: Any, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    def _stream(self, prompt: str, *args: Any, **kwargs: Any) -> Iterator[GenerationChunk]:
         for word in prompt.split():
-            part = chunk(text=word)
-            if run_manager:  # langchain_core leaves it to the model
-                run_manager.on_llm_new_token(word, chunk=part)
-            yield part
+            yield GenerationChunk(text=word)
             if word == "fail":
                 raise KeyError("fail")
-
-    body = {
-        "__annotations__": {"asked": list},
-        "__module__": __name__,
-        "asked": [],
-        "_generate": generate,
-        "_stream": stream,
-        "_llm_type": property(lambda self: "upper"),
-        **methods,
-    }
-    return type("UpperLLM", (base,), body)
-
-
-Upper = _model(BaseLLM, LLMResult, Generation, GenerationChunk)
-LIBRARIES = {
-    CALLSPAN.package: Upper,
-    LANGCHAIN.package: _model(LangChainLLM, LangChainResult, LangChainGeneration, LangChainChunk),
-}
-
-
-def one(model: Any, config: Any) -> Any:
-    return model.invoke("hi", config, stop=["."])
-
-
-async def one_async(model: Any, config: Any) -> Any:
-    return await model.ainvoke("hi", config)
-
-
-def several(model: Any, config: Any) -> Any:
-    return model.batch(["a", "b", "c"], config)
-
-
-async def several_async(model: Any, config: Any) -> Any:
-    return await model.abatch(["a", "b", "c"], config)
-
-
-def in_twos(model: Any, config: Any) -> Any:
-    return model.batch(["a", "b", "c"], {**config, "max_concurrency": 2})
-
-
-def config_each(model: Any, config: Any) -> Any:
-    return model.batch(["a", "b"], [{**config, "tags": ["x"]}, {**config, "metadata": {"k": 1}}])
-
-
-def failing(model: Any, config: Any) -> Any:
-    return model.batch(["a", "fail"], config)
-
-
-def failing_kept(model: Any, config: Any) -> Any:
-    outputs = model.batch(["a", "fail"], config, return_exceptions=True)
-    return [type(each).__name__ for each in outputs]
-
-
-def generated(model: Any, config: Any) -> Any:
-    result = model.generate(["a", "b"], tags=["t"], metadata={}, **config)
-    return [answers[0].text for answers in result.generations], result.llm_output, len(result.run)
-
-
-def streamed(model: Any, config: Any) -> Any:
-    return list(model.stream("some words", config))
-
-
-async def streamed_async(model: Any, config: Any) -> Any:
-    return [part async for part in model.astream("some words", config)]
-
-
-def stream_failing(model: Any, config: Any) -> Any:
-    return list(model.stream("some fail", config))
-
-
-def stream_empty(model: Any, config: Any) -> Any:
-    return list(model.stream("", config))
-
-
-PROGRAMS = [
-    one,
-    one_async,
-    several,
-    several_async,
-    in_twos,
-    config_each,
-    failing,
-    failing_kept,
-    generated,
-    streamed,
-    streamed_async,
-    stream_failing,
-    stream_empty,
-]
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-async def test_events_are_langchains(program: Any) -> None:
-    """A handler written for langchain_core counts on one run a prompt, in this order."""
-    results: list[Any] = []
-
-    async def on(library: Any, handler: Any) -> None:
-        model = LIBRARIES[library.package](asked=[])
-        result = program(model, {"callbacks": [handler]})
-        results.append((await result if hasattr(result, "__await__") else result, model.asked))
-
-    ours, theirs = await heard(CALLSPAN, on), await heard(LANGCHAIN, on)
-    assert ours == theirs
-    assert not results or results[0] == results[1]
 
 
 @pytest.mark.parametrize("broken", ["start", "body"])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from both import CALLSPAN, LANGCHAIN, as_tree, heard
 from tenacity import RetryCallState
 
 from callspan.callbacks import AsyncCallbackHandler, BaseCallbackHandler
@@ -271,91 +270,3 @@ def test_wrong_options_are_named(options: Any, message: str) -> None:
     """When the block is made, not when the first failure comes in production."""
     with pytest.raises(ConfigurationError, match=message):
         shaky().with_retry(**options)
-
-
-# The same programs in langchain_core. It sends no on_retry for them: its models alone do.
-
-
-def fails(*failures: int) -> Any:
-    """A function that fails in these calls of it."""
-    calls: list[Any] = []
-
-    def failing(x: Any) -> Any:
-        calls.append(x)
-        if len(calls) in failures:
-            raise ValueError(x)
-        return x
-
-    return failing
-
-
-def retried(lib: Any, handler: Any) -> None:
-    lib.RunnableLambda(fails(1, 2)).with_retry(**AT_ONCE).invoke(1, {"callbacks": [handler]})
-
-
-async def retried_async(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fails(1)).with_retry(**AT_ONCE)
-    await block.ainvoke(1, {"callbacks": [handler], "tags": ["t"], "metadata": {"k": 1}})
-
-
-def given_up(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fails(1, 2)).with_retry(stop_after_attempt=2, **AT_ONCE)
-    block.invoke(1, {"callbacks": [handler], "run_name": "mine"})
-
-
-def not_retried(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fails(1)).with_retry(retry_if_exception_type=(KeyError,), **AT_ONCE)
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def retried_in_a_sequence(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fails()) | lib.RunnableLambda(fails(1)).with_retry(**AT_ONCE)
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def retried_sequence(lib: Any, handler: Any) -> None:
-    block = (lib.RunnableLambda(fails()) | fails(1)).with_retry(**AT_ONCE)
-    block.invoke(1, {"callbacks": [handler]})
-
-
-def retried_with_a_config(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(fails(1)).with_config(tags=["own"], run_name="mine")
-    block.with_retry(**AT_ONCE).with_config(metadata={"k": 1}).invoke(1, {"callbacks": [handler]})
-
-
-def retried_with_arguments(lib: Any, handler: Any) -> None:
-    failing = fails(1)
-    block = lib.RunnableLambda(lambda x, y: failing(x + y))
-    block.bind(y=2).with_retry(**AT_ONCE).invoke(1, {"callbacks": [handler]})
-
-
-def retried_batch(lib: Any, handler: Any) -> None:
-    block = lib.RunnableLambda(Shaky(ValueError(), KeyError(), OSError())).with_retry(**AT_ONCE)
-    block.batch([1, 2, 3], {"callbacks": [handler]}, return_exceptions=True)
-
-
-PROGRAMS = [
-    retried,
-    retried_async,
-    given_up,
-    not_retried,
-    retried_in_a_sequence,
-    retried_sequence,
-    retried_with_a_config,
-    retried_with_arguments,
-]
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda one: one.__name__)
-async def test_the_attempts_are_langchain_cores(program: Any) -> None:
-    """Handlers written for langchain_core see the same runs, in the same order."""
-    ours = await heard(CALLSPAN, program)
-    assert [line for line in ours if line[0] != "on_retry"] == await heard(LANGCHAIN, program)
-
-
-async def test_a_batchs_attempts_are_langchain_cores() -> None:
-    """Each item has its own run and its own attempts."""
-    ours = await heard(CALLSPAN, retried_batch)
-    assert as_tree([line for line in ours if line[0] != "on_retry"]) == as_tree(
-        await heard(LANGCHAIN, retried_batch)
-    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from both import CALLSPAN, LANGCHAIN, heard
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -116,24 +114,3 @@ def test_what_is_no_schema_is_refused_at_once() -> None:
     """Not by the vendor, in a call that may be charged."""
     with pytest.raises(ConfigurationError, match="a tool is"):
         model().with_structured_output(int)
-
-
-async def test_events_are_langchains() -> None:
-    """The same runs: the sequence, the model, the parser."""
-
-    async def program(library: Any, handler: Any) -> None:
-        class Bindable(library.GenericFakeChatModel):  # type: ignore[misc, name-defined]
-            def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
-                return self
-
-        calls = [{"name": "Joke", "args": {"setup": "x"}, "id": "1", "type": "tool_call"}]
-        answer = library.AIMessage(content="", tool_calls=calls)
-        structured = Bindable(messages=iter([answer])).with_structured_output(Joke)
-        assert structured.invoke("hi", {"callbacks": [handler]}) == Joke(setup="x")
-
-    def without_names(lines: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        options = ("options", {"ls_structured_output_format"})
-        return [tuple(part for part in line[:4] if part != options) for line in lines]
-
-    ours, theirs = await heard(CALLSPAN, program), await heard(LANGCHAIN, program)
-    assert without_names(ours) == without_names(theirs)

@@ -56,6 +56,13 @@ def scope_of(context: Context) -> Scope | None:
     return context.get(SCOPE_KEY)  # type: ignore[return-value]
 
 
+def is_in_run(context: Context, run_id: UUID) -> bool:
+    """Return whether the run around code with this Context is that one."""
+    scope: Scope | None = context.get(SCOPE_KEY)  # type: ignore[assignment]
+    # UUID compares in Python, even with itself.
+    return scope is not None and (scope.run_id is run_id or scope.run_id == run_id)
+
+
 def with_scope(scope: Scope, context: Context) -> Context:
     """Return `context` with `scope` in it."""
     return Context({**context, SCOPE_KEY: scope})

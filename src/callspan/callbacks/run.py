@@ -11,7 +11,7 @@ from uuid import UUID
 from opentelemetry.context import Context, get_current
 
 from callspan.callbacks import collector
-from callspan.callbacks.ambient import Scope, scope_of, with_scope
+from callspan.callbacks.ambient import Scope, is_in_run, with_scope
 from callspan.callbacks.dispatch import tell
 from callspan.callbacks.events import Event
 from callspan.callbacks.listeners import Heard, Listeners
@@ -19,11 +19,6 @@ from callspan.callbacks.listeners import Heard, Listeners
 log = logging.getLogger("callspan")
 
 _MISSING: Final = object()
-
-
-def _same(one: UUID | None, other: UUID | None) -> bool:
-    """As `==`, which UUID spells in Python, without calling it where they are one object."""
-    return one is other or one == other
 
 
 class Run:
@@ -84,10 +79,12 @@ class Run:
         self._current = current = get_current()
         self.parent_context: Context | None = None
         """The Context to be told of the start in, where the current one is not the parent's."""
-        if parent is not None and _same(parent_run_id, parent.run_id):
-            around = scope_of(current)
-            if around is None or not _same(around.run_id, parent_run_id):
-                self.parent_context = parent.context()
+        if (
+            parent is not None
+            and not is_in_run(current, parent.run_id)
+            and parent.run_id == parent_run_id
+        ):
+            self.parent_context = parent.context()
         if collector.waiting:
             collector.send_waiting()
 

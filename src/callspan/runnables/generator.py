@@ -22,6 +22,7 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
     Args:
         transform: A generator function that takes an iterator, or an async one of an async
             iterator.
+        atransform: An async one beside a sync `transform`, for async callers.
         name: The name of its runs; the function's if it is None.
     """
 
@@ -29,10 +30,13 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
         self,
         transform: Callable[[Iterator[Input]], Iterator[Output]]
         | Callable[[AsyncIterator[Input]], AsyncIterator[Output]],
+        atransform: Callable[[AsyncIterator[Input]], AsyncIterator[Output]] | None = None,
+        *,
         name: str | None = None,
     ) -> None:
-        self._function: Any = transform
-        self._is_async = inspect.isasyncgenfunction(transform)
+        is_async = inspect.isasyncgenfunction(transform)
+        self._sync: Any = None if is_async else transform
+        self._async: Any = transform if is_async else atransform
         self.name = name or transform.__name__
 
     async def _invoke(self, given: Any, frame: Frame) -> Any:
@@ -48,12 +52,13 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
     async def _stream(
         self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[Any, None]:
-        if self._is_async is not (frame.io is ASYNC):
+        function = self._async if frame.io is ASYNC else self._sync
+        if function is None:
             kind, method = (
-                ("async", "ainvoke, astream") if self._is_async else ("sync", "invoke, stream")
+                ("async", "ainvoke, astream") if self._async else ("sync", "invoke, stream")
             )
             raise ConfigurationError(f"{self.name} is {kind}: use {method}")
-        output = self._function(frame.io.as_stream(source))
+        output = function(frame.io.as_stream(source))
         async with Owned(frame.io.pull(output)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -21,7 +21,7 @@ from opentelemetry.trace import (
 
 from callspan._fork import Lock, after_fork
 from callspan._version import __version__
-from callspan.callbacks.ambient import place_of, scope_of
+from callspan.callbacks.ambient import is_in_run, place_of
 from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
 from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
@@ -157,13 +157,11 @@ class Registry:
         around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if parent_run_id is None:
             return around is None
-        scope = scope_of(context)
         return (
             around is not None
             and around.current is self
             and len(around.by_registry) == 1
-            and scope is not None
-            and scope.run_id == parent_run_id
+            and is_in_run(context, parent_run_id)
         )
 
     def get(self, run_id: UUID) -> Record | None:
@@ -236,14 +234,10 @@ class Registry:
         user's inside it. Otherwise the parent run's span. Without a parent run, or with one that
         this provider never saw: the ambient span.
         """
-        if parent_run_id is not None:
-            scope = scope_of(context)
-            if scope is None or not (
-                scope.run_id is parent_run_id or scope.run_id == parent_run_id
-            ):
-                found = self.span_context(parent_run_id)
-                if found is not None:
-                    return set_span_in_context(NonRecordingSpan(found), context)
+        if parent_run_id is not None and not is_in_run(context, parent_run_id):
+            found = self.span_context(parent_run_id)
+            if found is not None:
+                return set_span_in_context(NonRecordingSpan(found), context)
         current: Span = context.get(SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
         if self._of_parent and parent_run_id is not None:
             left = self._of_parent.get(parent_run_id.int)

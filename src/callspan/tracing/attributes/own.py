@@ -52,7 +52,7 @@ def has_labels(start: RunStart) -> bool:
         name = str(tag)
         if name.startswith(_ATTEMPT) or not name.startswith(_STEPS):
             return True
-    return any(True for _ in user_keys(start))
+    return any(not str(key).startswith(_INTERNAL) for key in start.metadata)
 
 
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:
