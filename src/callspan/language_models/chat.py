@@ -75,8 +75,8 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         """As `generate`, at the same time."""
         asks = self._generate_asks(messages, {**kwargs, "stop": stop})
         async with Tasks(None) as tasks:
-            started = [tasks.start(self._answers, ASYNC, [ask]) for ask in asks]
-            return self._together([(await tasks.result(one))[0] for one in started])
+            started = [tasks.submit(self._answers, ASYNC, [ask]) for ask in asks]
+            return self._together([(await one)[0] for one in started])
 
     def bind_tools(
         self,

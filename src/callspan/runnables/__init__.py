@@ -3,13 +3,10 @@
 from callspan.runnables.base import Runnable, RunnableLike
 from callspan.runnables.binding import RunnableBinding
 from callspan.runnables.config import RunnableConfig, ensure_config, merge_configs
-from callspan.runnables.fallbacks import RunnableWithFallbacks
-from callspan.runnables.function import RunnableLambda, chain
-from callspan.runnables.generator import RunnableGenerator
-from callspan.runnables.parallel import RunnableParallel
-from callspan.runnables.passthrough import RunnableAssign, RunnablePassthrough
-from callspan.runnables.retry import RunnableRetry
+from callspan.runnables.function import RunnableGenerator, RunnableLambda, chain
+from callspan.runnables.parallel import RunnableAssign, RunnableParallel, RunnablePassthrough
 from callspan.runnables.sequence import RunnableSequence
+from callspan.runnables.tries import RunnableRetry, RunnableWithFallbacks
 
 __all__ = [
     "Runnable",

@@ -1,8 +1,8 @@
 """What every block can do."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
@@ -15,23 +15,25 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
+from callspan import runnables
 from callspan.callbacks.owned import Owned
-from callspan.errors import InputError
+from callspan.errors import ConfigurationError, InputError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
-from callspan.runnables.config import RunnableConfig, config_list, merge_configs
-from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
-from callspan.runnables.total import Total
-
-if TYPE_CHECKING:
-    from callspan.runnables.binding import RunnableBinding
-    from callspan.runnables.fallbacks import RunnableWithFallbacks
-    from callspan.runnables.retry import ExponentialJitterParams
-    from callspan.runnables.sequence import RunnableSequence
+from callspan.runnables.config import (
+    Config,
+    ExponentialJitterParams,
+    RetryIf,
+    RunnableConfig,
+    config_list,
+    merge_configs,
+)
+from callspan.runnables.io import ASYNC, IO, SYNC, drained, finish
+from callspan.runnables.total import total_of
 
 Input = TypeVar("Input", contravariant=True, default=Any)
 Output = TypeVar("Output", covariant=True, default=Any)
@@ -53,7 +55,7 @@ class Runnable(ABC, Generic[Input, Output]):
     name: str | None
 
     @abstractmethod
-    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+    def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """Return the output for one input.
 
         Args:
@@ -62,48 +64,45 @@ class Runnable(ABC, Generic[Input, Output]):
             kwargs: Further arguments, where the block takes some.
         """
 
-    async def ainvoke(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Output:
+    async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited; in a thread, if the block has no better way."""
         return await in_thread(self.invoke, input, config, **kwargs)
 
-    def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
+    def stream(self, input: Input, config: Config = None, **kwargs: Any) -> Generator[Output]:
         """Yield the output for one input as it comes; all at once, if the block cannot do better.
 
         Close the iterator if it is abandoned, or the run ends only when it is garbage.
         """
-        yield self.invoke(input, config, **kwargs)
+        return drained(self._streamed(SYNC, input, config, kwargs))
 
-    async def astream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
+    def astream(self, input: Input, config: Config = None, **kwargs: Any) -> AsyncGenerator[Output]:
         """As `stream`, for `async for`."""
-        yield await self.ainvoke(input, config, **kwargs)
+        return self._streamed(ASYNC, input, config, kwargs)
+
+    async def _streamed(
+        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
+        yield await io.done(io.invoke(self)(given, config, **kwargs))
 
     def transform(
-        self, input: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
+        self, input: Iterator[Input], config: Config = None, **kwargs: Any
+    ) -> Generator[Output]:
         """Yield the output for an input that comes in chunks.
 
         A block that cannot work on chunks waits for the last one, and takes their sum.
         """
-        return drained(self._transformed(SYNC, input, config, kwargs))
+        return drained(self._transformed(SYNC, SYNC.pull(input), config, kwargs))
 
     def atransform(
-        self, input: AsyncIterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
+        self, input: AsyncIterator[Input], config: Config = None, **kwargs: Any
+    ) -> AsyncGenerator[Output]:
         """As `transform`, of an async iterator."""
-        return self._transformed(ASYNC, input, config, kwargs)
+        return self._transformed(ASYNC, ASYNC.pull(input), config, kwargs)
 
     async def _transformed(
-        self, io: IO, source: Stream, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Output, None]:
-        total = Total()
-        async for chunk in io.pull(source):
-            total.add(chunk)
+        self, io: IO, source: Any, config: Config, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
+        total = await total_of(source)
         if not total.empty:
             output = io.stream(self)(total.value(), config, **kwargs)
             async with Owned(io.pull(output)) as chunks:
@@ -127,8 +126,7 @@ class Runnable(ABC, Generic[Input, Output]):
                 the first one.
             kwargs: As for `invoke`.
         """
-        calls, limit = self._calls(SYNC, inputs, config, kwargs)
-        return finish(together, SYNC, calls, limit, return_exceptions)
+        return finish(together, SYNC, *self._calls(SYNC, inputs, config, kwargs), return_exceptions)
 
     async def abatch(
         self,
@@ -139,8 +137,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> list[Output]:
         """As `batch`, in tasks."""
-        calls, limit = self._calls(ASYNC, inputs, config, kwargs)
-        return await together(ASYNC, calls, limit, return_exceptions)
+        return await together(ASYNC, *self._calls(ASYNC, inputs, config, kwargs), return_exceptions)
 
     def batch_as_completed(
         self,
@@ -149,10 +146,10 @@ class Runnable(ABC, Generic[Input, Output]):
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
-    ) -> Generator[tuple[int, Output], None, None]:
+    ) -> Generator[tuple[int, Output]]:
         """Yield `(position, output)` for several inputs as they complete; else as `batch`."""
-        calls, limit = self._calls(SYNC, inputs, config, kwargs)
-        return drained(as_completed(SYNC, calls, limit, return_exceptions))
+        calls = self._calls(SYNC, inputs, config, kwargs)
+        return drained(as_completed(SYNC, *calls, return_exceptions))
 
     def abatch_as_completed(
         self,
@@ -161,10 +158,9 @@ class Runnable(ABC, Generic[Input, Output]):
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
-    ) -> AsyncGenerator[tuple[int, Output], None]:
+    ) -> AsyncGenerator[tuple[int, Output]]:
         """As `batch_as_completed`, in tasks."""
-        calls, limit = self._calls(ASYNC, inputs, config, kwargs)
-        return as_completed(ASYNC, calls, limit, return_exceptions)
+        return as_completed(ASYNC, *self._calls(ASYNC, inputs, config, kwargs), return_exceptions)
 
     def _calls(
         self, io: IO, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
@@ -176,72 +172,55 @@ class Runnable(ABC, Generic[Input, Output]):
         invoke, pairs = io.invoke(self), zip(inputs, configs, strict=True)
         return [partial(invoke, given, one, **kwargs) for given, one in pairs], limit
 
-    def __or__(self, other: RunnableLike[Any, Other]) -> RunnableSequence[Input, Other]:
-        return self.pipe(other)
+    def __or__(self, other: RunnableLike[Any, Other]) -> runnables.RunnableSequence[Input, Other]:
+        return runnables.RunnableSequence(self, other)
 
-    def __ror__(self, other: RunnableLike[Other, Any]) -> RunnableSequence[Other, Output]:
-        from callspan.runnables.sequence import RunnableSequence
-
-        return RunnableSequence(other, self)
+    def __ror__(self, other: RunnableLike[Other, Any]) -> runnables.RunnableSequence[Other, Output]:
+        return runnables.RunnableSequence(other, self)
 
     def pipe(
         self, *others: RunnableLike[Any, Any], name: str | None = None
-    ) -> RunnableSequence[Input, Any]:
-        """Return a sequence of this block and others: `self | other | ...`.
+    ) -> runnables.RunnableSequence[Input, Any]:
+        """Return a sequence with a name of this block and others: `self | other | ...`."""
+        return runnables.RunnableSequence(self, *others, name=name)
 
-        Args:
-            others: Blocks, functions, dicts.
-            name: The sequence's name.
-        """
-        from callspan.runnables.sequence import RunnableSequence
-
-        return RunnableSequence(self, *others, name=name)
-
-    def bind(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
+    def bind(self, **kwargs: Any) -> runnables.RunnableBinding[Input, Output]:
         """Return this block with arguments that are passed on every call."""
-        from callspan.runnables.binding import RunnableBinding
-
-        return RunnableBinding(self, kwargs=kwargs)
+        return runnables.RunnableBinding(self, kwargs)
 
     def with_config(
-        self, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> RunnableBinding[Input, Output]:
+        self, config: Config = None, **kwargs: Any
+    ) -> runnables.RunnableBinding[Input, Output]:
         """Return this block with a config that is used on every call, beside the call's own.
 
         Args:
             config: The config.
             kwargs: Keys of a config: `with_config(tags=["x"])`.
         """
-        from callspan.runnables.binding import RunnableBinding
-
-        return RunnableBinding(self, config=merge_configs(config, kwargs))
+        return runnables.RunnableBinding(self, config=merge_configs(config, kwargs))
 
     def with_retry(
         self,
         *,
-        retry_if_exception_type: tuple[type[BaseException], ...]
-        | Callable[[BaseException], bool] = (Exception,),
+        retry_if_exception_type: RetryIf = (Exception,),
         wait_exponential_jitter: bool = True,
         exponential_jitter_params: ExponentialJitterParams | None = None,
         stop_after_attempt: int = 3,
     ) -> Runnable[Input, Output]:
-        """Return this block, tried again when it fails; a stream, until its first chunk.
+        """Return this block, tried again when it fails; see RunnableRetry.
 
         Args:
             retry_if_exception_type: After which exceptions to try again, or a function that tells
                 of one; all others are raised at once.
             wait_exponential_jitter: Whether to wait before the next attempt: ever longer, and by
                 some chance, so that the clients of a service do not come back all at once.
-            exponential_jitter_params: How long, in seconds: `initial` (1), `exp_base` (2),
-                `jitter` (1) and `max`.
+            exponential_jitter_params: How long.
             stop_after_attempt: How many attempts to make; the last one's exception is raised.
 
         Raises:
             ConfigurationError: One of these is of the wrong type or out of range.
         """
-        from callspan.runnables.retry import RunnableRetry
-
-        return RunnableRetry(
+        return runnables.RunnableRetry(
             self,
             retry_exception_types=retry_if_exception_type,
             wait_exponential_jitter=wait_exponential_jitter,
@@ -255,7 +234,7 @@ class Runnable(ABC, Generic[Input, Output]):
         *,
         exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
         exception_key: str | None = None,
-    ) -> RunnableWithFallbacks[Input, Output]:
+    ) -> runnables.RunnableWithFallbacks[Input, Output]:
         """Return this block with others that are called when it fails; see RunnableWithFallbacks.
 
         Args:
@@ -266,9 +245,7 @@ class Runnable(ABC, Generic[Input, Output]):
         Raises:
             ConfigurationError: One of these is of the wrong type.
         """
-        from callspan.runnables.fallbacks import RunnableWithFallbacks
-
-        return RunnableWithFallbacks(
+        return runnables.RunnableWithFallbacks(
             self,
             fallbacks,
             exceptions_to_handle=exceptions_to_handle,
@@ -298,3 +275,29 @@ RunnableLike: TypeAlias = (
 
 A runnable of another library, such as langchain_core, is a block too.
 """
+
+
+def as_runnable(value: Any) -> Any:
+    """Return a block: the value itself, or one made of a function or a dict.
+
+    Another library's runnable is used as it is, if it has all the methods.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    if isinstance(value, Runnable):
+        return value
+    if hasattr(value, "invoke"):
+        whole = all(hasattr(value, name) for name in ("ainvoke", "transform", "atransform"))
+        if whole:
+            return value
+        return runnables.RunnableLambda(value.invoke, name=type(value).__name__)
+    if isinstance(value, Mapping):
+        return runnables.RunnableParallel(value)
+    if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
+        return runnables.RunnableGenerator(value)
+    if callable(value):
+        return runnables.RunnableLambda(value)
+    raise ConfigurationError(
+        f"a sequence is made of runnables, functions and dicts of them, not {type(value).__name__}"
+    )

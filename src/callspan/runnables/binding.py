@@ -1,13 +1,12 @@
 """A block with arguments and a config of its own."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import RunnableConfig, merge_configs
+from callspan.runnables.config import Config, RunnableConfig, merge_configs
 
 
 class RunnableBinding(Runnable[Input, Output]):
@@ -23,64 +22,46 @@ class RunnableBinding(Runnable[Input, Output]):
         self,
         bound: Runnable[Input, Output],
         kwargs: dict[str, Any] | None = None,
-        config: RunnableConfig | None = None,
+        config: Config = None,
     ) -> None:
-        self.bound = bound
-        self.kwargs = kwargs or {}
-        self.config = config or {}
-
-    def get_name(self) -> str:
-        """Return the name of the other block's runs."""
-        return self.config.get("run_name") or self.bound.get_name()
-
-    def bind(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
-        """Return the block with these arguments too."""
-        return RunnableBinding(self.bound, {**self.kwargs, **kwargs}, self.config)
-
-    def with_config(
-        self, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> RunnableBinding[Input, Output]:
-        """Return the block with this config too."""
-        merged = merge_configs(self.config, config, kwargs)
-        return RunnableBinding(self.bound, self.kwargs, merged)
+        self.bound, self.kwargs, self.config = bound, kwargs or {}, config or {}
+        if isinstance(bound, RunnableBinding):  # one is enough
+            self.bound = bound.bound
+            self.kwargs = {**bound.kwargs, **self.kwargs}
+            self.config = merge_configs(bound.config, config)
+        self.name = self.config.get("run_name") or bound.get_name()
 
     def with_retry(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
         """Return the block with attempts that are runs within the one that this config is for."""
         return RunnableBinding(self.bound.with_retry(**kwargs), self.kwargs, self.config)
 
-    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+    def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """Return the output for one input."""
         return self.bound.invoke(input, self._with(config), **{**self.kwargs, **kwargs})
 
-    async def ainvoke(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Output:
+    async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited."""
         return await self.bound.ainvoke(input, self._with(config), **{**self.kwargs, **kwargs})
 
-    def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
+    def stream(self, input: Input, config: Config = None, **kwargs: Any) -> Generator[Output]:
         """Yield the output for one input as it comes."""
         return self.bound.stream(input, self._with(config), **{**self.kwargs, **kwargs})
 
-    def astream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
+    def astream(self, input: Input, config: Config = None, **kwargs: Any) -> AsyncGenerator[Output]:
         """As `stream`, for `async for`."""
         return self.bound.astream(input, self._with(config), **{**self.kwargs, **kwargs})
 
     def transform(
-        self, input: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
+        self, input: Iterator[Input], config: Config = None, **kwargs: Any
+    ) -> Generator[Output]:
         """Yield the output for an input that comes in chunks."""
         return self.bound.transform(input, self._with(config), **{**self.kwargs, **kwargs})
 
     def atransform(
-        self, input: AsyncIterator[Input], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
+        self, input: AsyncIterator[Input], config: Config = None, **kwargs: Any
+    ) -> AsyncGenerator[Output]:
         """As `transform`, of an async iterator."""
         return self.bound.atransform(input, self._with(config), **{**self.kwargs, **kwargs})
 
-    def _with(self, config: RunnableConfig | None) -> RunnableConfig:
+    def _with(self, config: Config) -> RunnableConfig:
         return merge_configs(self.config, config) if config else self.config

@@ -1,10 +1,9 @@
 """What blocks share whose calls are chain runs, and whose logic is written once."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -12,8 +11,8 @@ from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC, Stream, drained, finish
+from callspan.runnables.config import Config, RunnableConfig, checked
+from callspan.runnables.io import ASYNC, IO, SYNC, finish
 from callspan.runnables.total import Total
 
 _NONE: Any = object()
@@ -49,16 +48,13 @@ class Block(Runnable[Input, Output]):
     async def _invoke(self, given: Any, frame: Frame) -> Any:
         """Return the output for one input."""
 
-    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+    def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """Return the output for one input."""
         config = checked(config)
         run = self._start(CallbackManager, input, config)
-        frame = Frame(SYNC, run, config, kwargs)
-        return call(run, finish, self._invoke, input, frame)  # type: ignore[no-any-return]
+        return call(run, finish, self._invoke, input, Frame(SYNC, run, config, kwargs))  # type: ignore[no-any-return]
 
-    async def ainvoke(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Output:
+    async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited."""
         config = checked(config)
         run = await self._start(AsyncCallbackManager, input, config)
@@ -72,14 +68,9 @@ class Block(Runnable[Input, Output]):
             tags=config.get("tags"),
             metadata=config.get("metadata"),
         )
-        told = self._serialized
-        return settings.on_chain_start(
-            told,
-            given,
-            config.get("run_id"),
-            name=config.get("run_name") or told["name"],
-            run_type=self.run_type,
-        )
+        told, run_id = self._serialized, config.get("run_id")
+        name = config.get("run_name") or told["name"]
+        return settings.on_chain_start(told, given, run_id, name=name, run_type=self.run_type)
 
     @cached_property
     def _serialized(self) -> dict[str, Any]:
@@ -96,34 +87,26 @@ class StreamingBlock(Block[Input, Output]):
     """A block that works on chunks: `_stream` is its logic."""
 
     @abstractmethod
-    def _stream(self, source: AsyncGenerator[Any, None], frame: Frame) -> AsyncGenerator[Any, None]:
+    def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
         """Yield the output for a stream of input."""
 
-    def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
-        """Yield the output for one input as it comes."""
-        return drained(self._transformed(SYNC, iter((input,)), config, kwargs))
-
-    def astream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
-        """As `stream`, for `async for`."""
-        return self._transformed(ASYNC, SYNC.pull(iter((input,))), config, kwargs)
+    def _streamed(
+        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
+        return self._transformed(io, SYNC.pull([given]), config, kwargs)
 
     async def _transformed(
-        self, io: IO, source: Stream, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Output, None]:
-        config = checked(config)
-        taken, made, upstream = Total(), Total(), io.pull(source)
+        self, io: IO, source: Any, config: Config, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
+        config, taken, made = checked(config), Total(), Total()
         # Whatever is upstream starts its run before this block does.
-        first = await anext(upstream, _NONE)
+        first = await anext(source, _NONE)
 
-        async def chunks() -> AsyncGenerator[Any, None]:
+        async def chunks() -> AsyncGenerator[Any]:
             if first is not _NONE:
                 taken.add(first)
                 yield first
-                async for chunk in upstream:
+                async for chunk in source:
                     taken.add(chunk)
                     yield chunk
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from callspan.runnables.io import IO, Stream
+from callspan.runnables.io import IO
 
 Call: TypeAlias = Callable[[], Any]
 """A call with all its arguments; an async block's gives something to await."""
@@ -26,67 +26,69 @@ async def together(
         return_exceptions: Return an exception in the place of a result, instead of raising the
             first one, which cancels the other calls.
     """
-    results: list[Any] = []
-    alone = len(calls) == 1  # needs no worker
+    kept = Exception if return_exceptions else ()
+    alone, results = len(calls) == 1, []  # one that is alone needs no worker
     async with io.workers(limit) as workers:
-        started = list(calls) if alone else [workers.start(call) for call in calls]
+        started: Any = calls if alone else [workers.submit(call) for call in calls]
         for one in started:
             try:
-                results.append(await (io.done(one()) if alone else workers.result(one)))
-            except Exception as error:
-                if not return_exceptions:
-                    raise
+                if not alone:
+                    await io.done(io.wait([one]))
+                results.append(await io.done(one()) if alone else one.result())
+            except kept as error:
                 results.append(error)
     return results
 
 
 async def as_completed(
     io: IO, calls: Sequence[Call], limit: int | None, return_exceptions: bool = False
-) -> AsyncGenerator[tuple[int, Any], None]:
+) -> AsyncGenerator[tuple[int, Any]]:
     """Yield the position and the result of each call when it completes; see `together`."""
+    kept = Exception if return_exceptions else ()
     async with io.workers(limit) as workers:
-        waiting = {workers.start(call): place for place, call in enumerate(calls)}
+        waiting = {workers.submit(call): place for place, call in enumerate(calls)}
         while waiting:
-            done = await workers.first(waiting)
-            for future in [one for one in waiting if one in done]:
+            for future in await _first(io, waiting):
                 try:
-                    result = await workers.result(future)
-                except Exception as error:
-                    if not return_exceptions:
-                        raise
+                    result = future.result()
+                except kept as error:
                     result = error
                 yield waiting.pop(future), result
 
 
 async def merged(
-    io: IO, streams: Mapping[str, Stream], limit: int | None
-) -> AsyncGenerator[tuple[str, Any], None]:
+    io: IO, streams: Mapping[str, Any], limit: int | None
+) -> AsyncGenerator[tuple[str, Any]]:
     """Yield the chunks of several streams, each with its stream's key, as they come.
 
     The next chunk of a stream is asked for when its last one was taken.
     """
     try:
         async with io.workers(limit) as workers:
-            waiting = {workers.start(io.next, one, _END): key for key, one in streams.items()}
+            waiting = {workers.submit(io.next, one, _END): key for key, one in streams.items()}
             while waiting:
-                done = await workers.first(waiting)
-                for future in [one for one in waiting if one in done]:
-                    key = waiting.pop(future)
-                    chunk = await workers.result(future)
+                for future in await _first(io, waiting):
+                    key, chunk = waiting.pop(future), future.result()
                     if chunk is not _END:
                         yield key, chunk
-                        waiting[workers.start(io.next, streams[key], _END)] = key
+                        waiting[workers.submit(io.next, streams[key], _END)] = key
     finally:
         for stream in streams.values():
             await io.pull(stream).aclose()
 
 
-def shared(io: IO, source: AsyncIterator[Any], readers: int) -> list[Stream]:
+async def _first(io: IO, waiting: Mapping[Any, Any]) -> list[Any]:
+    """Wait until one of the calls ends, and return those that have, in their order."""
+    done, _ = await io.done(io.wait(waiting, return_when="FIRST_COMPLETED"))
+    return [one for one in waiting if one in done]
+
+
+def shared(io: IO, source: AsyncIterator[Any], readers: int) -> list[Any]:
     """Return streams that each have all chunks of `source`, which is pulled when one needs it."""
     lock = io.lock()
     queues: list[deque[Any]] = [deque() for _ in range(readers)]
 
-    async def reader(queue: deque[Any]) -> AsyncGenerator[Any, None]:
+    async def reader(queue: deque[Any]) -> AsyncGenerator[Any]:
         while True:
             if not queue:
                 async with lock:

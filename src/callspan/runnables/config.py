@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
 from typing_extensions import TypedDict
@@ -43,6 +43,28 @@ class RunnableConfig(TypedDict, total=False):
     run_id: UUID | None
 
 
+Config: TypeAlias = RunnableConfig | None
+
+
+class ExponentialJitterParams(TypedDict, total=False):
+    """How long to wait before an attempt: `initial * exp_base ** failures + random(0, jitter)`.
+
+    Attributes:
+        initial: Seconds before the second attempt; 1 by default.
+        max: The most seconds to wait; no limit by default.
+        exp_base: What each further wait is multiplied by; 2 by default.
+        jitter: The most seconds of chance to add; 1 by default.
+    """
+
+    initial: float
+    max: float
+    exp_base: float
+    jitter: float
+
+
+RetryIf: TypeAlias = tuple[type[BaseException], ...] | Callable[[BaseException], bool]
+"""Exceptions after which to try again, or a function that tells of one."""
+
 _KEYS: Final = RunnableConfig.__annotations__.keys()
 _EMPTY: Final[RunnableConfig] = {}
 
@@ -66,7 +88,7 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     return cast("RunnableConfig", config)
 
 
-def ensure_config(config: RunnableConfig | None = None) -> RunnableConfig:
+def ensure_config(config: Config = None) -> RunnableConfig:
     """Return a copy of a config that has `tags`, `metadata`, `callbacks` and so on.
 
     Keys that are not a config's move into `configurable`.
@@ -74,20 +96,12 @@ def ensure_config(config: RunnableConfig | None = None) -> RunnableConfig:
     Raises:
         ConfigurationError: It is no dict, a key is misspelt, or a value is of the wrong type.
     """
-    given: dict[str, Any] = {k: v for k, v in checked(config).items() if v is not None}
-    known = {key: value for key, value in given.items() if key in _KEYS}
-    unknown = {key: value for key, value in given.items() if key not in _KEYS}
-    return cast(
-        "RunnableConfig",
-        {
-            "callbacks": None,
-            "recursion_limit": DEFAULT_RECURSION_LIMIT,
-            **known,
-            "tags": list(given.get("tags", ())),
-            "metadata": dict(given.get("metadata", {})),
-            "configurable": {**given.get("configurable", {}), **unknown},
-        },
-    )
+    adding_up: Any = {"tags": [], "metadata": {}, "configurable": {}}
+    given: Any = merge_configs(adding_up, config)
+    whole = {"callbacks": None, "recursion_limit": DEFAULT_RECURSION_LIMIT, **given}
+    for key in whole.keys() - _KEYS:
+        whole["configurable"][key] = whole.pop(key)
+    return cast("RunnableConfig", whole)
 
 
 def config_for_function(run: BaseRunManager, config: RunnableConfig) -> RunnableConfig:
@@ -103,11 +117,7 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
 def config_list(
     config: RunnableConfig | Sequence[RunnableConfig] | None, length: int
 ) -> list[RunnableConfig]:
-    """Return a config for each item of a batch.
-
-    Args:
-        config: One for all, or a list of them.
-        length: How many items there are.
+    """Return a config for each of so many items: the same, or one each from a list.
 
     Raises:
         ConfigurationError: There are more or fewer configs than items, or one is wrong.
@@ -119,47 +129,42 @@ def config_list(
                 f"got {len(config)} for {length} inputs"
             )
         return [checked(one) for one in config]
-    first = checked(config)
-    rest = first
+    first = rest = checked(config)
     if length > 1 and first.get("run_id") is not None:
         message = "run_id is used for the first item of a batch only"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
-        rest = cast("RunnableConfig", {k: v for k, v in first.items() if k != "run_id"})
+        rest = {**first, "run_id": None}
     return [rest if place else first for place in range(length)]
 
 
 def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
-    """Put configs together: tags, metadata, configurable and callbacks add up, other keys replace.
+    """Put configs together: tags, metadata, configurable and callbacks add up.
 
     Args:
-        configs: Later ones win.
+        configs: Of other keys, later ones win.
     """
     merged: dict[str, Any] = {}
     for config in configs:
         for key, value in checked(config).items():
-            before = merged.get(key)
-            if before is None or value is None:
-                merged[key] = before if value is None else value
-            elif key == "callbacks":
-                merged[key] = _merged_callbacks(before, value)
-            elif key == "tags":
-                merged[key] = list(dict.fromkeys([*before, *value]))  # type: ignore[misc]
-            elif key in ("metadata", "configurable"):
-                merged[key] = {**before, **value}  # type: ignore[dict-item]
-            else:
-                merged[key] = value
+            if value is not None:
+                add = _ADD.get(key) if key in merged else None
+                merged[key] = add(merged[key], value) if add else value
     return cast("RunnableConfig", merged)
 
 
-def _merged_callbacks(first: Any, second: Any) -> Any:
-    if isinstance(first, BaseCallbackManager) and isinstance(second, BaseCallbackManager):
-        return first.merge(second)
-    manager, handlers = (
-        (first, second) if isinstance(first, BaseCallbackManager) else (second, first)
-    )
-    if not isinstance(manager, BaseCallbackManager):
-        return [*first, *second]
-    manager = manager.copy()
-    for handler in handlers:
-        manager.add_handler(handler)
-    return manager
+def _both_callbacks(first: Any, second: Any) -> Any:
+    if not isinstance(first, BaseCallbackManager):
+        if not isinstance(second, BaseCallbackManager):
+            return [*first, *second]
+        first, second = second, first
+    if not isinstance(second, BaseCallbackManager):
+        second = BaseCallbackManager(second, second)
+    return first.merge(second)
+
+
+_ADD: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "callbacks": _both_callbacks,
+    "tags": lambda first, second: list(dict.fromkeys([*first, *second])),
+    "metadata": lambda first, second: {**first, **second},
+    "configurable": lambda first, second: {**first, **second},
+}

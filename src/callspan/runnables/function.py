@@ -1,13 +1,12 @@
-"""A function as a block."""
+"""Functions as blocks: of a value, and of a stream."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from types import CoroutineType
-from typing import Any, overload
+from typing import Any, Concatenate, Final, TypeAlias, overload
 
 from callspan.callbacks.drive import call
 from callspan.callbacks.managers import CallbackManager
@@ -18,12 +17,15 @@ from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.config import (
     DEFAULT_RECURSION_LIMIT,
+    Config,
     RunnableConfig,
     checked,
     config_for_function,
 )
-from callspan.runnables.io import IO, SYNC, finish
-from callspan.runnables.total import Total
+from callspan.runnables.io import ASYNC, IO, SYNC, again, finish
+from callspan.runnables.total import total_of
+
+_Later: TypeAlias = Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]
 
 
 class _Function:
@@ -32,6 +34,8 @@ class _Function:
     __slots__ = ("call", "is_async", "streams", "wants")
 
     def __init__(self, call: Callable[..., Any]) -> None:
+        if not callable(call):
+            raise ConfigurationError(f"RunnableLambda takes a function, not {type(call).__name__}")
         self.call = call
         # An object may be a coroutine function by its __call__.
         kinds = [call, type(call).__call__]
@@ -56,7 +60,7 @@ class _Function:
 
 
 class RunnableLambda(StreamingBlock[Input, Output]):
-    """A function as a block.
+    """A function as a block. `chain` is the same, to be put above a `def`.
 
     The function takes the input, and `config` and `run_manager` if it has parameters of these
     names. If it is a generator, the block streams, and `invoke` returns the sum of the chunks. If
@@ -76,14 +80,14 @@ class RunnableLambda(StreamingBlock[Input, Output]):
     @overload
     def __init__(
         self,
-        func: Callable[..., Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]],
+        func: Callable[Concatenate[Input, ...], _Later[Output]],
         afunc: Callable[..., Any] | None = None,
         name: str | None = None,
     ) -> None: ...
     @overload
     def __init__(
         self,
-        func: Callable[..., Output],
+        func: Callable[Concatenate[Input, ...], Output],
         afunc: Callable[..., Any] | None = None,
         name: str | None = None,
     ) -> None: ...
@@ -93,31 +97,23 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         afunc: Callable[..., Any] | None = None,
         name: str | None = None,
     ) -> None:
-        for one in (func,) if afunc is None else (func, afunc):
-            if not callable(one):
-                raise ConfigurationError(
-                    f"RunnableLambda takes a function, not {type(one).__name__}"
-                )
-        self._sync: _Function | None = _Function(func)
-        self._async = None if afunc is None else _Function(afunc)
-        if self._sync.is_async:
-            if afunc is not None:
-                raise ConfigurationError("func is async: give afunc beside a sync func only")
-            self._sync, self._async = None, self._sync
+        given = _Function(func)
+        self._sync = None if given.is_async else given
+        self._async = given if afunc is None else _Function(afunc)
+        if given.is_async and afunc is not None:
+            raise ConfigurationError("func is async: give afunc beside a sync func only")
         called = getattr(func, "__name__", "<lambda>")
         self.name = name or (None if called == "<lambda>" else called)
 
-    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+    def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """Return what the function returns.
 
         Raises:
             AsyncOnlyError: It is a coroutine function: use `ainvoke`.
         """
-        function = self._function(SYNC)
-        config = checked(config)
+        function, config = self._function(SYNC), checked(config)
         run = self._start(CallbackManager, input, config)
-        frame = Frame(SYNC, run, config, kwargs)
-        return call(run, self._call, function, input, frame)  # type: ignore[no-any-return]
+        return call(run, self._call, function, input, Frame(SYNC, run, config, kwargs))  # type: ignore[no-any-return]
 
     # A level of nested runs takes four Python frames: invoke, call, this and the function. More
     # would take depth from programs that recurse.
@@ -135,11 +131,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
     async def _settled(self, function: _Function, result: Any, given: Any, frame: Frame) -> Any:
         """What the function's result stands for: the sum of chunks, a block's output, or itself."""
         if function.streams:
-            total = Total()
-            async with Owned(frame.io.pull(result)) as chunks:
-                async for chunk in chunks:
-                    total.add(chunk)
-            result = total.value()
+            result = (await total_of(frame.io.pull(result))).value()
         if isinstance(result, CoroutineType) and frame.io is not SYNC:
             return await result
         if isinstance(result, Runnable):
@@ -147,13 +139,8 @@ class RunnableLambda(StreamingBlock[Input, Output]):
             return await frame.io.done(frame.io.invoke(result)(given, deeper))
         return result
 
-    async def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[Any, None]:
-        total = Total()
-        async for chunk in source:
-            total.add(chunk)
-        given, function = total.value(), self._function(frame.io)
+    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+        given, function = (await total_of(source)).value(), self._function(frame.io)
         result = await self._result(function, given, frame)
         if isinstance(result, Runnable):
             result = frame.io.stream(result)(given, self._one_deeper(frame))
@@ -171,7 +158,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         return bound() if function.is_async else in_thread(bound)
 
     def _function(self, io: IO) -> _Function:
-        function = self._sync if io is SYNC else self._async or self._sync
+        function = self._sync if io is SYNC else self._async
         if function is None:
             raise AsyncOnlyError(
                 f"{self.get_name()} is async: use ainvoke, astream or abatch, "
@@ -189,19 +176,42 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         return {**frame.child(), "recursion_limit": limit - 1}
 
 
-@overload
-def chain(
-    func: Callable[[Input], Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]],
-) -> RunnableLambda[Input, Output]: ...
-@overload
-def chain(func: Callable[[Input], Output]) -> RunnableLambda[Input, Output]: ...
-def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
-    """Make a block of a function, named after it: `@chain` above a `def`; see RunnableLambda.
+chain: Final = RunnableLambda
+
+
+class RunnableGenerator(StreamingBlock[Input, Output]):
+    """A generator function that is given a stream, as a block; a generator in a sequence is one.
+
+    (RunnableLambda gives a generator function a value, when all of it is there.)
 
     Args:
-        func: A function, coroutine function, generator function or async generator function.
-
-    Raises:
-        ConfigurationError: It cannot be called.
+        transform: A generator function that takes an iterator, or an async one of an async
+            iterator.
+        atransform: An async one beside a sync `transform`, for async callers.
+        name: The name of its runs; the function's if it is None.
     """
-    return RunnableLambda(func)
+
+    def __init__(
+        self,
+        transform: Callable[[Iterator[Input]], Iterator[Output]]
+        | Callable[[AsyncIterator[Input]], AsyncIterator[Output]],
+        atransform: Callable[[AsyncIterator[Input]], AsyncIterator[Output]] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        is_async = inspect.isasyncgenfunction(transform)
+        self._sync: Any = None if is_async else transform
+        self._async: Any = transform if is_async else atransform
+        self.name = name or transform.__name__
+
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        return (await total_of(self._stream(again([given]), frame))).value()
+
+    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+        function = self._async if frame.io is ASYNC else self._sync
+        if function is None:
+            kind = "async: use ainvoke, astream" if self._async else "sync: use invoke, stream"
+            raise ConfigurationError(f"{self.name} is {kind}")
+        async with Owned(frame.io.pull(function(frame.io.as_stream(source)))) as chunks:
+            async for chunk in chunks:
+                yield chunk

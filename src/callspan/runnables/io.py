@@ -8,9 +8,10 @@ never suspends: `finish` and `drained` run it as a plain function and a plain ge
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -23,42 +24,6 @@ from callspan.runnables.aside import pulled_in_thread
 from callspan.runnables.workers import Tasks, ThreadLock, Threads
 
 T = TypeVar("T")
-Stream = Any
-"""An iterator for a sync caller, an async iterator for an async one."""
-
-
-@dataclass(frozen=True)
-class IO:
-    """How a block calls others, pulls from streams and does things at the same time."""
-
-    manager: type[CallbackManager] | type[AsyncCallbackManager]
-    """What starts runs."""
-    done: Callable[[Any], Coroutine[Any, Any, Any]]
-    """Give the result of a call that async code awaits."""
-    call: Callable[..., Any]
-    """Call a function in the run that ends with it; `done` gives its result."""
-    function: Callable[[Callable[..., Any]], Callable[..., Any]]
-    """Return a coroutine function that is written against this, as `call` takes it."""
-    invoke: Callable[[Any], Callable[..., Any]]
-    """Return a block's `invoke`; `done` gives its result."""
-    stream: Callable[[Any], Callable[..., Stream]]
-    """Return a block's `stream`."""
-    transform: Callable[[Any], Callable[..., Stream]]
-    """Return a block's `transform`; its caller closes what that gives."""
-    in_run: Callable[..., Stream]
-    """Stream what an async generator yields, in the run that ends with it."""
-    next: Callable[..., Any]
-    """`next`, or `anext`: with a default."""
-    pull: Callable[[Stream], Any]
-    """Return a stream as something for `async for` and `aclosing`."""
-    as_stream: Callable[[AsyncGenerator[Any, Any]], Stream]
-    """Return what an async generator yields as a stream for other blocks."""
-    sleep: Callable[[float], Awaitable[None]]
-    """Wait for so many seconds."""
-    lock: Callable[[], Any]
-    """Return a lock for `async with`, between calls that are made at the same time."""
-    workers: Callable[[int | None], Any]
-    """Return what makes several calls at the same time."""
 
 
 def finish(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
@@ -75,7 +40,7 @@ def finish(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
     raise RuntimeError(f"{function.__qualname__} waits for something, although it runs sync")
 
 
-def drained(source: AsyncGenerator[T, Any]) -> Generator[T, Any, None]:
+def drained(source: AsyncGenerator[T]) -> Generator[T]:
     """Yield what an async generator yields that never suspends: one written against `SYNC`."""
     resume: Callable[..., Any] = source.__anext__
     arguments: tuple[Any, ...] = ()
@@ -129,7 +94,7 @@ class _Pulled:
 def _closable(source: Any) -> Any:
     """Any iterator as an async iterator with `aclose`."""
 
-    async def passed_on() -> AsyncGenerator[Any, None]:
+    async def passed_on() -> AsyncGenerator[Any]:
         async for chunk in source:
             yield chunk
 
@@ -138,18 +103,64 @@ def _closable(source: Any) -> Any:
     return passed_on() if hasattr(source, "__aiter__") else pulled_in_thread(source)
 
 
+async def again(chunks: Iterable[T]) -> AsyncGenerator[T]:
+    """Yield chunks that are there already."""
+    for chunk in chunks:
+        yield chunk
+
+
 async def _at_once(result: T) -> T:
     return result
-
-
-async def _slept(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: ASYNC251  # a sync caller waits
 
 
 async def _awaited(result: Awaitable[T]) -> T:
     return await result
 
 
+def _owned_transform(block: Any) -> Callable[..., Owned]:
+    return lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs))
+
+
+@dataclass(frozen=True)
+class IO:
+    """How a block calls others, pulls from streams and does things at the same time.
+
+    A stream is an iterator for a sync caller, and an async iterator for an async one.
+    """
+
+    manager: Any = AsyncCallbackManager
+    """What starts runs."""
+    done: Callable[[Any], Coroutine[Any, Any, Any]] = _awaited
+    """Give the result of a call that async code awaits."""
+    call: Callable[..., Any] = acall
+    """Call a function in the run that ends with it; `done` gives its result."""
+    function: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
+    """Return a coroutine function that is written against this, as `call` takes it."""
+    invoke: Callable[[Any], Callable[..., Any]] = attrgetter("ainvoke")
+    """Return a block's `invoke`; `done` gives its result."""
+    stream: Callable[[Any], Callable[..., Any]] = attrgetter("astream")
+    """Return a block's `stream`."""
+    transform: Callable[[Any], Callable[..., Any]] = _owned_transform
+    """Return a block's `transform`; its caller closes what that gives."""
+    in_run: Callable[..., Any] = astream
+    """Stream what an async generator yields, in the run that ends with it."""
+    next: Callable[..., Any] = anext
+    """`next`, or `anext`: with a default."""
+    pull: Callable[[Any], Any] = _closable
+    """Return a stream as something for `async for` and `aclosing`."""
+    as_stream: Callable[[AsyncGenerator[Any]], Any] = lambda source: source
+    """Return what an async generator yields as a stream for other blocks."""
+    sleep: Callable[[float], Any] = asyncio.sleep
+    """Wait for so many seconds, when it is `done`."""
+    lock: Callable[[], Any] = asyncio.Lock
+    """Return a lock for `async with`, between calls that are made at the same time."""
+    workers: Callable[[int | None], Any] = Tasks
+    """Return what makes several calls at the same time."""
+    wait: Callable[..., Any] = asyncio.wait
+    """Wait for such calls; `done` gives those that have ended, and the others."""
+
+
+ASYNC: Final = IO()
 SYNC: Final = IO(
     manager=CallbackManager,
     done=_at_once,
@@ -162,23 +173,8 @@ SYNC: Final = IO(
     next=next,
     pull=_Pulled,
     as_stream=drained,
-    sleep=_slept,
+    sleep=time.sleep,
     lock=ThreadLock,
     workers=Threads,
-)
-ASYNC: Final = IO(
-    manager=AsyncCallbackManager,
-    done=_awaited,
-    call=acall,
-    function=lambda function: function,
-    invoke=attrgetter("ainvoke"),
-    stream=attrgetter("astream"),
-    transform=lambda block: lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs)),
-    in_run=astream,
-    next=anext,
-    pull=_closable,
-    as_stream=lambda source: source,
-    sleep=asyncio.sleep,
-    lock=asyncio.Lock,
-    workers=Tasks,
+    wait=concurrent.futures.wait,
 )

@@ -1,4 +1,4 @@
-"""Blocks side by side."""
+"""Blocks side by side, and blocks beside their own input."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from callspan.callbacks.owned import Owned
-from callspan.errors import ConfigurationError
-from callspan.runnables.base import Input, RunnableLike
+from callspan.errors import ConfigurationError, InputError
+from callspan.runnables.base import Input, Other, RunnableLike, as_runnable
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import merged, shared, together
-from callspan.runnables.coerce import as_runnable
+from callspan.runnables.io import again
 from callspan.runnables.total import AddableDict
 
 
@@ -42,11 +42,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
             )
         both = {**(steps or {}), **more}
         self.steps = {key: as_runnable(step) for key, step in both.items()}
-        self.name = name
-
-    def get_name(self) -> str:
-        """Return the name of its runs."""
-        return self.name or f"{type(self).__name__}<{','.join(self.steps)}>"
+        self.name = name or f"{type(self).__name__}<{','.join(self.steps)}>"
 
     async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         calls = [
@@ -57,8 +53,8 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         return dict(zip(self.steps, outputs, strict=True))
 
     async def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[AddableDict, None]:
+        self, source: AsyncGenerator[Any], frame: Frame
+    ) -> AsyncGenerator[AddableDict]:
         sources = shared(frame.io, source, len(self.steps))
         streams = {
             key: frame.io.transform(step)(one, frame.child(f"map:key:{key}"))
@@ -68,3 +64,62 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         async with Owned(merged(frame.io, streams, limit)) as chunks:
             async for key, chunk in chunks:
                 yield AddableDict({key: chunk})
+
+
+class RunnablePassthrough(StreamingBlock[Other, Other]):
+    """A block whose output is its input."""
+
+    @classmethod
+    def assign(cls, **steps: RunnableLike[dict[str, Any], Any]) -> RunnableAssign:
+        """Return a block that adds to a dict.
+
+        Args:
+            steps: What to add: blocks or functions of the dict, by the keys of their outputs.
+        """
+        return RunnableAssign(RunnableParallel(steps))
+
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        return given
+
+    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+        async for chunk in source:
+            yield chunk
+
+
+class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
+    """A block that adds the outputs of others to its input, a dict.
+
+    Args:
+        mapper: The others, by key.
+    """
+
+    def __init__(self, mapper: RunnableParallel[dict[str, Any]]) -> None:
+        self.mapper = mapper
+        self.name = f"{type(self).__name__}<{','.join(mapper.steps)}>"
+
+    async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
+        given = _dict(given)
+        return {**given, **await frame.io.done(frame.io.invoke(self.mapper)(given, frame.child()))}
+
+    async def _stream(
+        self, source: AsyncGenerator[Any], frame: Frame
+    ) -> AsyncGenerator[AddableDict]:
+        taken: list[Any] = []
+        async for chunk in source:
+            taken.append(chunk)
+            kept = {k: v for k, v in _dict(chunk).items() if k not in self.mapper.steps}
+            if kept:
+                yield AddableDict(kept)
+        source = frame.io.as_stream(again(taken))
+        mapped = frame.io.transform(self.mapper)(source, frame.child())
+        async with Owned(frame.io.pull(mapped)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _dict(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise InputError(
+            f"RunnablePassthrough.assign adds to a dict, but its input is {type(given).__name__}"
+        )
+    return given

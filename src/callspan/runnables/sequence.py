@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from callspan.errors import ConfigurationError
-from callspan.runnables.base import Input, Other, Output, RunnableLike
+from callspan.runnables.base import Input, Other, Output, RunnableLike, as_runnable
 from callspan.runnables.block import Frame, StreamingBlock
-from callspan.runnables.coerce import as_runnable
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -44,15 +43,13 @@ class RunnableSequence(StreamingBlock[Input, Output]):
         return RunnableSequence(other, self, name=self.name)
 
     async def _invoke(self, given: Any, frame: Frame) -> Any:
-        kwargs = frame.kwargs
+        io, kwargs = frame.io, frame.kwargs
         for step, tag in zip(self.steps, self._tags, strict=True):
-            given = await frame.io.done(frame.io.invoke(step)(given, frame.child(tag), **kwargs))
+            given = await io.done(io.invoke(step)(given, frame.child(tag), **kwargs))
             kwargs = _NO_KWARGS
         return given
 
-    async def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[Any, None]:
+    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
         io, kwargs = frame.io, frame.kwargs
         async with AsyncExitStack() as stages:
             stream = io.as_stream(source)

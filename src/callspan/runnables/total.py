@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+from callspan.callbacks.owned import Owned
 from callspan.messages import BaseMessageChunk
 
 
@@ -19,7 +21,6 @@ class AddableDict(dict[str, Any]):
         return total
 
     def __radd__(self, other: dict[str, Any]) -> AddableDict:
-        """Return both, with the values of common keys added."""
         return AddableDict(other) + self
 
 
@@ -45,6 +46,15 @@ class Total:
     def value(self) -> Any:
         """Return the sum; None if there was no chunk."""
         return _added(self._chunks) if self._chunks else None
+
+
+async def total_of(source: AsyncIterator[Any]) -> Total:
+    """Return the total of a whole stream, and close it."""
+    total = Total()
+    async with Owned(source) as chunks:
+        async for chunk in chunks:
+            total.add(chunk)
+    return total
 
 
 def _added(chunks: list[Any]) -> Any:

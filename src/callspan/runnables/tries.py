@@ -1,17 +1,37 @@
-"""What retries and fallbacks share: calls that are made until one of them succeeds."""
+"""Blocks that call others until a call succeeds: retries and fallbacks."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
+import itertools
+import math
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_none,
+    wait_random,
+)
+
+from callspan.callbacks.ambient import numbered
+from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
-from callspan.runnables.base import Input, Output
+from callspan.errors import ConfigurationError, InputError
+from callspan.runnables.base import Input, Output, Runnable, RunnableLike, as_runnable
 from callspan.runnables.block import Block, Frame
-from callspan.runnables.config import RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC, drained
+from callspan.runnables.config import (
+    Config,
+    ExponentialJitterParams,
+    RetryIf,
+    RunnableConfig,
+    checked,
+)
+from callspan.runnables.io import IO
 from callspan.runnables.total import Total
 
 Try: TypeAlias = Callable[[Any, Any, RunnableConfig], Awaitable[Any]]
@@ -23,7 +43,8 @@ _END: Any = object()
 class Tries(Block[Input, Output]):
     """A block that calls others until one of them succeeds: `_tried` says which ones, and when.
 
-    A stream has succeeded when its first chunk is there.
+    A stream has succeeded when its first chunk is there: what fails later is raised, since the
+    consumer has part of the output already.
     """
 
     @abstractmethod
@@ -36,7 +57,7 @@ class Tries(Block[Input, Output]):
 
         return await self._tried(call, given, frame)
 
-    async def _stream(self, given: Any, frame: Frame) -> AsyncGenerator[Any, None]:
+    async def _stream(self, given: Any, frame: Frame) -> AsyncGenerator[Any]:
         async def call(block: Any, given: Any, config: RunnableConfig) -> tuple[Owned, Any]:
             output = frame.io.stream(block)(given, config, **frame.kwargs)
             chunks = Owned(frame.io.pull(output))
@@ -49,24 +70,146 @@ class Tries(Block[Input, Output]):
                 async for chunk in others:
                     yield chunk
 
-    def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Generator[Output, None, None]:
-        """Yield the output for one input as it comes; after its first chunk nothing is repeated."""
-        return drained(self._streamed(SYNC, input, config, kwargs))
-
-    def astream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Output, None]:
-        """As `stream`, for `async for`."""
-        return self._streamed(ASYNC, input, config, kwargs)
-
     async def _streamed(
-        self, io: IO, given: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Output, None]:
+        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
         config, made = checked(config), Total()
         run = await io.done(self._start(io.manager, given, config))
         body = self._stream(given, Frame(io, run, config, kwargs))
         async with Owned(io.pull(io.in_run(run, body, made.add, made.value))) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+
+class RunnableRetry(Tries[Input, Output]):
+    """A block that calls another again when it fails. Made by `with_retry`.
+
+    Each attempt is a child run, with the tag `retry:attempt:2` and so on from the second one;
+    `on_retry` tells of a failure before the wait that follows. A stream is tried again only as
+    long as it has yielded nothing. The items of a batch are tried again each on its own.
+
+    Args:
+        bound: The other block.
+        retry_exception_types: After which exceptions to try again, or a function that tells of
+            one; all others are raised at once.
+        wait_exponential_jitter: Whether to wait between attempts.
+        exponential_jitter_params: How long.
+        max_attempt_number: How many attempts to make; the last one's exception is raised.
+
+    Raises:
+        ConfigurationError: One of these is of the wrong type, or there would be no attempt.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[Input, Output],
+        *,
+        retry_exception_types: RetryIf = (Exception,),
+        wait_exponential_jitter: bool = True,
+        exponential_jitter_params: ExponentialJitterParams | None = None,
+        max_attempt_number: int = 3,
+    ) -> None:
+        when: Any = retry_exception_types
+        is_rule = callable(when) and not isinstance(when, type)
+        check(
+            {
+                "retry_if_exception_type": () if is_rule else when,
+                "exponential_jitter_params": exponential_jitter_params,
+                "stop_after_attempt": max_attempt_number,
+            }
+        )
+        # Whether to go on after a cancellation is not for a rule about failures to say.
+        self._retry = retry_if_exception(
+            (lambda error: isinstance(error, Exception) and when(error))
+            if is_rule
+            else (lambda error: isinstance(error, when))
+        )
+        self.bound, self.name = bound, bound.get_name()
+        self.max_attempt_number = max_attempt_number
+        params = exponential_jitter_params or {}
+        self._wait = _wait(**params) if wait_exponential_jitter else wait_none()
+
+    async def _tried(self, call: Try, given: Any, frame: Frame) -> Any:
+        io, numbers = frame.io, itertools.count(1)
+
+        async def attempt() -> Any:
+            number = next(numbers)
+            child = frame.child(f"retry:attempt:{number}" if number > 1 else None)
+            with numbered(frame.run.run_id, "attempt", number):
+                return await call(self.bound, given, child)
+
+        async def tell(state: RetryCallState) -> None:
+            await io.done(frame.run.on_retry(state))
+
+        retrying = AsyncRetrying(
+            sleep=lambda seconds: io.done(io.sleep(seconds)),
+            stop=stop_after_attempt(self.max_attempt_number),
+            wait=self._wait,
+            retry=self._retry,
+            before_sleep=tell,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+
+def _wait(
+    initial: float = 1, max: float = math.inf, exp_base: float = 2, jitter: float = 1
+) -> Callable[[RetryCallState], float]:
+    # tenacity's own sum of these either warns of `initial` or does not know its new name.
+    wait = wait_exponential(multiplier=initial, exp_base=exp_base, max=max) + wait_random(0, jitter)
+    return lambda state: min(wait(state), max)
+
+
+class RunnableWithFallbacks(Tries[Input, Output]):
+    """A block that calls another, and the next one if that fails. Made by `with_fallbacks`.
+
+    Each call is a child run. A stream falls back only as long as it has yielded nothing.
+
+    Args:
+        runnable: The block to call first.
+        fallbacks: What to call if it fails, one after the other.
+        exceptions_to_handle: After which exceptions to go on; all others are raised at once. If
+            all the blocks fail, the first exception is raised.
+        exception_key: Where in its input, a dict, a fallback finds the exception before it.
+
+    Raises:
+        ConfigurationError: One of these is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        runnable: Runnable[Input, Output],
+        fallbacks: Sequence[RunnableLike[Input, Output]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exception_key: str | None = None,
+    ) -> None:
+        if not isinstance(fallbacks, list | tuple):
+            raise ConfigurationError(
+                f"with_fallbacks takes a list of blocks, not {type(fallbacks).__name__}"
+            )
+        check({"exceptions_to_handle": exceptions_to_handle, "exception_key": exception_key})
+        self.runnable = runnable
+        self.fallbacks = [as_runnable(one) for one in fallbacks]
+        self.exceptions_to_handle = exceptions_to_handle
+        self.exception_key = exception_key
+
+    def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
+        if self.exception_key is not None and not isinstance(given, dict):
+            raise InputError(
+                f"exception_key={self.exception_key!r} adds to the input, which has to be a dict, "
+                f"not {type(given).__name__}"
+            )
+        return super()._start(manager, given, config)
+
+    async def _tried(self, call: Try, given: Any, frame: Frame) -> Any:
+        failures: list[BaseException] = []
+        for position, block in enumerate([self.runnable, *self.fallbacks]):
+            if failures and self.exception_key is not None:
+                given = {**given, self.exception_key: failures[-1]}
+            try:
+                with numbered(frame.run.run_id, "fallback", position):
+                    return await call(block, given, frame.child())
+            except self.exceptions_to_handle as error:
+                failures.append(error)
+        raise failures[0]

@@ -7,9 +7,8 @@ they can be, and waited for: nothing goes on behind the caller's back.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,37 +17,28 @@ from typing_extensions import Self
 from callspan.callbacks.threads import ContextThreadPoolExecutor
 
 
-class Threads:
-    """Makes calls in threads, in copies of the current context.
-
-    Args:
-        limit: How many calls are made at a time; as many as the machine is good for, if None.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        self._pool = ContextThreadPoolExecutor(limit)
+class Threads(ContextThreadPoolExecutor):
+    """Makes calls in threads: so many at a time, or as many as the machine is good for."""
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.shutdown(wait=True, cancel_futures=True)
 
-    def start(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Start a call and return its future."""
-        return self._pool.submit(function, *args)
 
-    async def first(self, futures: Iterable[Any]) -> set[Any]:
-        """Wait until one of the calls ends, and return those that have."""
-        return concurrent.futures.wait(futures, return_when="FIRST_COMPLETED").done
+class ThreadLock(threading.Semaphore):
+    """A lock between threads, for `async with`."""
 
-    async def result(self, future: Any) -> Any:
-        """Wait until a call ends, and return its result."""
-        return future.result()
+    async def __aenter__(self) -> None:
+        self.acquire()
+
+    async def __aexit__(self, *error: object) -> None:
+        self.release()
 
 
 class Tasks:
-    """As `Threads`, with tasks that await what is called."""
+    """Makes calls in tasks that await what is called: so many at a time, or all of them."""
 
     def __init__(self, limit: int | None) -> None:
         self._gate: Any = nullcontext() if limit is None else asyncio.Semaphore(limit)
@@ -62,8 +52,8 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    def start(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Start a call and return its future."""
+    def submit(self, function: Callable[..., Any], *args: Any) -> asyncio.Task[Any]:
+        """Start a call."""
 
         async def gated() -> Any:
             async with self._gate:
@@ -78,24 +68,3 @@ class Tasks:
         self._open.discard(task)
         if not task.cancelled():
             task.exception()  # asyncio complains of exceptions that nobody looks at
-
-    async def first(self, futures: Iterable[Any]) -> set[Any]:
-        """Wait until one of the calls ends, and return those that have."""
-        return (await asyncio.wait(list(futures), return_when="FIRST_COMPLETED"))[0]
-
-    async def result(self, future: Any) -> Any:
-        """Wait until a call ends, and return its result."""
-        return await future
-
-
-class ThreadLock:
-    """A lock between threads, for `async with`."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    async def __aenter__(self) -> None:
-        self._lock.acquire()
-
-    async def __aexit__(self, *error: object) -> None:
-        self._lock.release()
