@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from callspan.callbacks.drive import acall, astream, call, stream
@@ -150,8 +151,8 @@ class IO:
     """Return a stream as something for `async for` and `aclosing`."""
     as_stream: Callable[[AsyncGenerator[Any]], Any] = lambda source: source
     """Return what an async generator yields as a stream for other blocks."""
-    sleep: Callable[[float], Any] = asyncio.sleep
-    """Wait for so many seconds, when it is `done`."""
+    clock: ModuleType = asyncio
+    """Has `sleep`, which waits for so many seconds when it is `done`."""
     lock: Callable[[], Any] = asyncio.Lock
     """Return a lock for `async with`, between calls that are made at the same time."""
     workers: Callable[[int | None], Any] = Tasks
@@ -173,7 +174,7 @@ SYNC: Final = IO(
     next=next,
     pull=_Pulled,
     as_stream=drained,
-    sleep=time.sleep,
+    clock=time,
     lock=ThreadLock,
     workers=Threads,
     wait=concurrent.futures.wait,

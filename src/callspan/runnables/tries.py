@@ -142,7 +142,7 @@ class RunnableRetry(Tries[Input, Output]):
             await io.done(frame.run.on_retry(state))
 
         retrying = AsyncRetrying(
-            sleep=lambda seconds: io.done(io.sleep(seconds)),
+            sleep=lambda seconds: io.done(io.clock.sleep(seconds)),
             stop=stop_after_attempt(self.max_attempt_number),
             wait=self._wait,
             retry=self._retry,
