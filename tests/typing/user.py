@@ -885,6 +885,7 @@ def program(chain: Runnable[str, str]) -> bool:
             dispatch_custom_event("done", None)
         with callspan.suppress_tracing():
             chain.invoke("b")
+        assert_type(callspan.use_config(tags=["t"])(len)("b"), int)
         with callspan.ContextThreadPoolExecutor(max_workers=2) as pool:
             assert_type(pool.submit(chain.invoke, "c").result(), str)
             assert_type(list(pool.map(chain.invoke, ["d", "e"])), list[str])

@@ -6,17 +6,20 @@ generator is activated step by step, so that its consumer keeps the Context it h
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import Token
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.context import Context, attach, detach, get_current
 
 from callspan.callbacks.owned import aclose, begin
+from callspan.errors import ConfigurationError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 Keep = Callable[[Any], object]
 
 
@@ -35,7 +38,7 @@ def leave(token: Token[Context]) -> bool:
 
 
 class Activation(Generic[T]):
-    """A context manager that makes a Context current around a body.
+    """A context manager that makes a Context current around a body, or decorates functions with it.
 
     Args:
         owner: What the `with` statement gives.
@@ -52,6 +55,34 @@ class Activation(Generic[T]):
     def __enter__(self) -> T:
         self._tokens.append(attach(self._context()))
         return self._owner
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function or coroutine function: each call has the Context around its body.
+
+        Raises:
+            ConfigurationError: if it is a generator, whose steps run in the code that reads it, or
+                no function.
+        """
+        if not callable(function) or isinstance(function, type):
+            raise ConfigurationError(f"this decorates functions and methods, not {function!r}")
+        bare = inspect.isroutine(function) or isinstance(function, functools.partial)
+        code: Any = function if bare else function.__call__  # type: ignore[operator]
+        if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+            raise ConfigurationError(
+                f"this cannot decorate {function!r}: a generator runs step by step in the code "
+                "that reads it, which is to stand in the `with` block"
+            )
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with Activation(None, self._context):
+                return function(*args, **kwargs)
+
+        async def acalled(*args: Any, **kwargs: Any) -> Any:
+            with Activation(None, self._context):
+                return await function(*args, **kwargs)
+
+        decorated: Any = acalled if inspect.iscoroutinefunction(code) else called
+        return functools.wraps(function)(decorated)  # type: ignore[return-value]
 
     def __exit__(
         self,
@@ -125,7 +156,7 @@ async def astep(
     end: Callable[[BaseException | None], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[T, Any]:
     """As `step`, of an async generator or iterator."""
-    resume: Callable[..., Any] = partial(begin, source)
+    resume: Callable[..., Any] = functools.partial(begin, source)
     arguments: tuple[Any, ...] = ()
     try:
         while True:

@@ -112,6 +112,8 @@ def use_config(
 ) -> Activation[None]:
     """Give all runs inside a `with` block these handlers, tags and metadata.
 
+    It also decorates functions and coroutine functions, but no generators.
+
     Args:
         callbacks: Handlers, in addition to the ones around the block.
         tags: Tags, likewise.

@@ -20,7 +20,8 @@ _PLAIN_KEY: Final = "suppress_instrumentation"
 def suppress_tracing() -> Activation[None]:
     """Make no spans inside a `with` block, neither callspan nor any instrumentation.
 
-    Handlers other than OTelCallbackHandler are told as ever.
+    Handlers other than OTelCallbackHandler are told as ever. It also decorates functions and
+    coroutine functions, but no generators.
     """
     return Activation(None, lambda: Context({**get_current(), _KEY: True, _PLAIN_KEY: True}))
 
