@@ -154,3 +154,15 @@ def test_builtins_without_a_signature(handler: Any) -> None:
 def test_nobody_listens(kind: Any) -> None:
     """Without handlers and SDK the function does what it does."""
     assert traced(lambda x: x, kind=kind)(1) == 1
+
+
+def test_a_lazy_result_stays_lazy(spans: SpanLog) -> None:
+    """Proxies such as Django's SimpleLazyObject do their work when they are asked for a class."""
+
+    class Lazy:
+        def __getattribute__(self, name: str) -> Any:
+            raise RuntimeError("evaluated")
+
+    lazy = Lazy()
+    assert traced(lambda: lazy)() is lazy
+    assert [dict(span.attributes or {})["callspan.run.outcome"] for span in spans.ended] == ["ok"]

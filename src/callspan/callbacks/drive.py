@@ -66,8 +66,8 @@ def call(
             result = body(*args)
         finally:
             leave(token)
-        if isinstance(result, CoroutineType):
-            return _in_run(run, result, report, extra)  # type: ignore[return-value]
+        if type(result) is CoroutineType:  # isinstance would ask a lazy object what it is
+            return _in_run(run, result, report, extra)  # type: ignore[return-value, arg-type]
         told, more = result if report is None else report(result), extra(None)
     except BaseException as error:
         run.close(run.error_event, error, _with(extra, error))
