@@ -13,6 +13,7 @@ import pytest
 import callspan
 import callspan.callbacks as ours
 from callspan import (
+    ConfigurationError,
     atrace_as_chain_group,
     trace_as_chain_group,
     traced,
@@ -144,3 +145,12 @@ def test_called_alike(name: str) -> None:
     """Keyword arguments of LangChain's users, LangSmith's among them, must not raise."""
     expected = parameters(getattr(langchain_groups, name))
     assert parameters(getattr(callspan, name)) == expected
+
+
+@pytest.mark.parametrize("name", [5, None, ["group"]])
+async def test_a_group_needs_a_name(name: Any) -> None:
+    """What is passed by mistake in the name's place would be the name of a span."""
+    with pytest.raises(ConfigurationError, match="group_name takes a string"):
+        trace_as_chain_group(name).__enter__()
+    with pytest.raises(ConfigurationError, match="group_name takes a string"):
+        await atrace_as_chain_group(name).__aenter__()

@@ -8,6 +8,7 @@ import pytest
 
 from callspan import traced, use_config
 from callspan.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
+from callspan.runnables import RunnableLambda
 
 
 class Meddler(BaseCallbackHandler):
@@ -107,3 +108,22 @@ def test_manager_changed_during_a_run(handler: Any) -> None:
     run.on_chain_end({})
     assert handler.events.methods == ["on_chain_start", "on_chain_start", "on_chain_end"]
     assert handler.events.of("on_chain_start")[1]["tags"] == ["t"]
+
+
+def test_what_is_written_into_serialized_stays_with_that_run(handler: Any) -> None:
+    """Blocks and functions keep it for all their runs, which would lose their name for good."""
+
+    class Thief(BaseCallbackHandler):
+        def on_chain_start(self, serialized: Any, *args: Any, **kwargs: Any) -> None:
+            serialized.clear()
+
+    block = RunnableLambda(lambda x: x, name="block")
+    for _ in range(2):
+        block.invoke(1, {"callbacks": [Thief()]})
+        with use_config(callbacks=[Thief()]):
+            leaf()
+    block.invoke(1, {"callbacks": [handler]})
+    with use_config(callbacks=[handler]):
+        leaf()
+    starts = [args[0]["name"] for method, args, _ in handler.events if method == "on_chain_start"]
+    assert starts == ["block", "leaf"]

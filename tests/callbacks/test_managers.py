@@ -11,6 +11,7 @@ import langchain_core.callbacks as langchain
 import pytest
 
 import callspan.callbacks as ours
+from callspan import ConfigurationError
 
 PARENT = UUID(int=7)
 Program = Callable[[ModuleType, type, Callable[[str], Any]], Any]
@@ -197,3 +198,24 @@ def test_verbose_prints_once() -> None:
     assert [type(one).__name__ for one in manager.handlers] == ["StdOutCallbackHandler"]
     assert manager.inheritable_handlers == []
     assert len(ours.CallbackManager.configure(manager, verbose=True).handlers) == 1
+
+
+@pytest.mark.parametrize("name", ["CallbackManager", "AsyncCallbackManager"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda cls: cls([], parent_run_id="abc"), "parent_run_id takes"),
+        (lambda cls: cls([], tags="tag"), "tags takes"),
+        (lambda cls: cls([], inheritable_metadata=["k"]), "metadata takes"),
+        (lambda cls: cls.configure(inheritable_tags="tag"), "tags takes"),
+        (lambda cls: cls.configure(local_metadata=["k"]), "metadata takes"),
+        (lambda cls: cls([]).add_tags("tag"), "tags takes"),
+        (lambda cls: cls([]).on_chain_start({}, {}, run_id="abc"), "run_id takes"),
+        (lambda cls: cls([]).on_llm_start({}, ["p"], run_id=5), "run_id takes"),
+        (lambda cls: cls([]).on_tool_start({}, "", parent_run_id="abc"), "parent_run_id takes"),
+    ],
+)
+async def test_wrong_arguments(name: str, wrong: Callable[[Any], Any], message: str) -> None:
+    """A run with an id that is none loses its span, and a text for tags is a tag a letter."""
+    with pytest.raises(ConfigurationError, match=message):
+        await wrong(getattr(ours, name))

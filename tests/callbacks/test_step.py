@@ -10,6 +10,7 @@ from opentelemetry import baggage, trace
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import Tracer
 
+from callspan import InputError
 from callspan.callbacks import CallbackManager, CallbackManagerForChainRun
 from support import SpanLog, current
 
@@ -20,6 +21,15 @@ def run(spans: SpanLog) -> Iterator[CallbackManagerForChainRun]:
     yield run
     run.on_chain_end({})
     assert spans.open == []
+
+
+@pytest.mark.parametrize("wrong", [[1], len, 5])
+def test_what_cannot_be_stepped(run: CallbackManagerForChainRun, wrong: Any) -> None:
+    """A generator function that was not called is the likely mistake."""
+    with pytest.raises(InputError, match="call a generator function"):
+        run.step(wrong)
+    with pytest.raises(InputError, match="go by step or astep"):
+        run.astep(wrong)
 
 
 def names() -> Iterator[str]:

@@ -11,7 +11,13 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from tenacity import Future, RetryCallState, Retrying
 
-from callspan import OTelCallbackHandler, dispatch_custom_event, suppress_tracing, traced
+from callspan import (
+    ConfigurationError,
+    OTelCallbackHandler,
+    dispatch_custom_event,
+    suppress_tracing,
+    traced,
+)
 from callspan.callbacks import CallbackManager
 from callspan.outputs import AgentAction, AgentFinish
 from support import SpanLog, global_provider, logged_provider
@@ -122,6 +128,14 @@ def test_get_span(spans: SpanLog) -> None:
     assert handler.get_span(run.run_id) is None
     assert handler.get_span_context(run.run_id) == span.get_span_context()
     assert handler.get_span(uuid4()) is handler.get_span_context(uuid4()) is None
+
+
+@pytest.mark.parametrize("run_id", ["7c9e6679-7425-40de-944b-e07fc1f90ae7", 5, None])
+def test_get_span_of_what_is_no_id(run_id: Any, spans: SpanLog) -> None:
+    """An id that went through JSON is a text: it is to be said, not to be a run never heard of."""
+    for method in (OTelCallbackHandler().get_span, OTelCallbackHandler().get_span_context):
+        with pytest.raises(ConfigurationError, match="run_id takes a UUID"):
+            method(run_id)
 
 
 def test_span_contexts_are_kept_for_a_while() -> None:

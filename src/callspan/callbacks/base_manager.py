@@ -10,6 +10,7 @@ from typing_extensions import Self
 from callspan.callbacks.handlers import BaseCallbackHandler, CallbackManagerMixin
 from callspan.callbacks.ids import new_run_id
 from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers, listeners_of
+from callspan.callbacks.options import check
 from callspan.callbacks.run import Run
 
 M = TypeVar("M", bound="BaseCallbackManager")
@@ -31,6 +32,8 @@ class BaseCallbackManager(CallbackManagerMixin):
 
     Raises:
         CallbackError: if one of the handlers is none.
+        ConfigurationError: if tags are no list of strings, metadata no dict, or `parent_run_id` no
+            UUID.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class BaseCallbackManager(CallbackManagerMixin):
         metadata: dict[str, Any] | None = None,
         inheritable_metadata: dict[str, Any] | None = None,
     ) -> None:
+        check({"tags": tags, "metadata": metadata, "parent_run_id": parent_run_id})
+        check({"tags": inheritable_tags, "metadata": inheritable_metadata})
         self.handlers: list[Any] = check_handlers(handlers)
         self.inheritable_handlers: list[Any] = check_handlers(inheritable_handlers or [])
         self.parent_run_id = parent_run_id
@@ -99,6 +104,7 @@ class BaseCallbackManager(CallbackManagerMixin):
     def add_tags(self, tags: list[str], inherit: bool = True) -> None:
         """Add tags, each once; with `inherit`, for descendants too."""
         if tags:
+            check({"tags": tags})
             self.tags = _united(self.tags, tags)
             if inherit:
                 self.inheritable_tags = _united(self.inheritable_tags, tags)
@@ -111,6 +117,8 @@ class BaseCallbackManager(CallbackManagerMixin):
     def add_metadata(self, metadata: dict[str, Any], inherit: bool = True) -> None:
         """Add metadata, replacing values of the same key; with `inherit`, for descendants too."""
         if metadata:
+            if type(metadata) is not dict:
+                check({"metadata": metadata})
             self.metadata = {**self.metadata, **metadata}
             if inherit:
                 self.inheritable_metadata = {**self.inheritable_metadata, **metadata}
@@ -162,9 +170,11 @@ class BaseCallbackManager(CallbackManagerMixin):
             self._known = known = (handlers, len(handlers), listeners)
         return known[2]
 
-    def _run(self, run_id: UUID, parent_run_id: UUID | None = None) -> Run:
+    def _run(self, run_id: UUID | None, parent_run_id: UUID | None = None) -> Run:
+        if run_id is not None or parent_run_id is not None:
+            check({"run_id": run_id, "parent_run_id": parent_run_id})
         return Run(
-            run_id,
+            run_id or new_run_id(),
             parent_run_id or self.parent_run_id,
             self.handlers,
             self.inheritable_handlers,

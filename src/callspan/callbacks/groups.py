@@ -9,6 +9,7 @@ from uuid import UUID
 
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
+from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
@@ -106,7 +107,13 @@ def trace_as_chain_group(
         run_id: The run's id.
         tags: Tags of the run and its descendants.
         metadata: Metadata of the run and its descendants.
+
+    Raises:
+        CallbackError: if `callback_manager` is no callback manager, and no list of handlers.
+        ConfigurationError: if `group_name` is no string, `run_id` no UUID, `tags` no list of
+            strings, or `metadata` no dict.
     """
+    check({"group_name": group_name})
     settings = CallbackManager.configure(
         callback_manager, inheritable_tags=tags, inheritable_metadata=metadata
     )
@@ -139,6 +146,7 @@ async def atrace_as_chain_group(
     metadata: dict[str, Any] | None = None,
 ) -> AsyncIterator[AsyncCallbackManagerForChainGroup]:
     """Make one run of the calls in an `async with` block; see `trace_as_chain_group`."""
+    check({"group_name": group_name})
     settings = AsyncCallbackManager.configure(
         callback_manager, inheritable_tags=tags, inheritable_metadata=metadata
     )

@@ -24,7 +24,6 @@ from callspan.callbacks.events import (
     Event,
 )
 from callspan.callbacks.handlers import BaseCallbackHandler
-from callspan.callbacks.ids import new_run_id
 from callspan.callbacks.listeners import NOBODY, check_handlers
 from callspan.callbacks.run import Run
 from callspan.callbacks.run_managers import (
@@ -90,6 +89,7 @@ class _Manager(BaseCallbackManager):
 
         Raises:
             CallbackError: if the callbacks are neither handlers nor a manager.
+            ConfigurationError: if tags are no list of strings, or metadata no dict.
         """
         manager = cls.for_run(
             inheritable_callbacks,
@@ -233,7 +233,7 @@ class CallbackManager(_Manager):
         **kwargs: Any,
     ) -> CallbackManagerForChainRun:
         """Start a chain's run."""
-        run = self._run(run_id or new_run_id())
+        run = self._run(run_id)
         return self._start(
             CHAIN_START, CallbackManagerForChainRun.of(run), serialized, inputs, kwargs
         )
@@ -248,7 +248,7 @@ class CallbackManager(_Manager):
         **kwargs: Any,
     ) -> CallbackManagerForToolRun:
         """Start a tool's run."""
-        run = self._run(run_id or new_run_id(), parent_run_id)
+        run = self._run(run_id, parent_run_id)
         return self._start(
             TOOL_START,
             CallbackManagerForToolRun.of(run),
@@ -266,7 +266,7 @@ class CallbackManager(_Manager):
         **kwargs: Any,
     ) -> CallbackManagerForRetrieverRun:
         """Start a retriever's run."""
-        run = self._run(run_id or new_run_id(), parent_run_id)
+        run = self._run(run_id, parent_run_id)
         return self._start(
             RETRIEVER_START, CallbackManagerForRetrieverRun.of(run), serialized, query, kwargs
         )
@@ -294,7 +294,7 @@ class CallbackManager(_Manager):
     ) -> list[CallbackManagerForLLMRun]:
         started: list[CallbackManagerForLLMRun] = []
         for one in inputs:
-            run = self._run(run_id or new_run_id())
+            run = self._run(run_id)
             run_id = None
             try:
                 started.append(
@@ -365,7 +365,7 @@ class AsyncCallbackManager(_Manager):
         **kwargs: Any,
     ) -> AsyncCallbackManagerForChainRun:
         """Start a chain's run."""
-        run = self._run(run_id or new_run_id())
+        run = self._run(run_id)
         return await self._start(
             CHAIN_START, AsyncCallbackManagerForChainRun.of(run), serialized, inputs, kwargs
         )
@@ -379,7 +379,7 @@ class AsyncCallbackManager(_Manager):
         **kwargs: Any,
     ) -> AsyncCallbackManagerForToolRun:
         """Start a tool's run."""
-        run = self._run(run_id or new_run_id(), parent_run_id)
+        run = self._run(run_id, parent_run_id)
         return await self._start(
             TOOL_START, AsyncCallbackManagerForToolRun.of(run), serialized, input_str, kwargs
         )
@@ -393,7 +393,7 @@ class AsyncCallbackManager(_Manager):
         **kwargs: Any,
     ) -> AsyncCallbackManagerForRetrieverRun:
         """Start a retriever's run."""
-        run = self._run(run_id or new_run_id(), parent_run_id)
+        run = self._run(run_id, parent_run_id)
         return await self._start(
             RETRIEVER_START, AsyncCallbackManagerForRetrieverRun.of(run), serialized, query, kwargs
         )
@@ -421,7 +421,7 @@ class AsyncCallbackManager(_Manager):
     ) -> list[AsyncCallbackManagerForLLMRun]:
         started: list[AsyncCallbackManagerForLLMRun] = []
         for one in inputs:
-            run = self._run(run_id or new_run_id())
+            run = self._run(run_id)
             run_id = None
             try:
                 started.append(
@@ -467,4 +467,6 @@ def _start_arguments(
     """What handlers are given at a start; `serialized` is a dict whoever starts the run."""
     if serialized is None:
         serialized = {"name": extra["name"]} if "name" in extra else {}
+    elif type(serialized) is dict:  # a block's own, and handlers may change what they are told
+        serialized = serialized.copy()
     return (serialized, given), run.told({"metadata": run.metadata, **extra})

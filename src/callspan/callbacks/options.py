@@ -42,6 +42,8 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "configurable": ("a dict", _is(Mapping)),
     "run_name": ("a string", _is(str)),
     "run_id": ("a UUID, such as uuid4() returns", _is(UUID)),
+    "parent_run_id": ("the UUID of a run", _is(UUID)),
+    "group_name": ("a string", _is(str)),
     "max_concurrency": ("a positive whole number", _positive),
     "recursion_limit": ("a whole number", _is(int)),
     "stop_after_attempt": ("a positive whole number", _positive),
@@ -55,6 +57,7 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "inherit": ("True or False", _is(bool)),
 }
 _NEEDED: Final = (
+    "group_name",
     "stop_after_attempt",
     "retry_if_exception_type",
     "exceptions_to_handle",

@@ -44,6 +44,7 @@ from callspan.callbacks.handlers import (
 from callspan.callbacks.ids import new_run_id
 from callspan.callbacks.listeners import Listeners
 from callspan.callbacks.run import Run
+from callspan.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,14 +176,27 @@ class BaseRunManager(RunManagerMixin):
         Args:
             source: A generator, or any iterator.
             keep: Called with each chunk.
+
+        Raises:
+            InputError: if `source` is none of these: a generator function is called first.
         """
+        _check_steps(source, Iterator)
         return activate.step(self._run.context(), source, keep)
 
     def astep(
         self, source: AsyncIterator[T], *, keep: Keep | None = None
     ) -> AsyncGenerator[T, Any]:
         """As `step`, for an async generator or iterator."""
+        _check_steps(source, AsyncIterator)
         return activate.astep(self._run.context(), source, keep)
+
+
+def _check_steps(source: Any, kind: type[Any]) -> None:
+    if not isinstance(source, kind):
+        raise InputError(
+            f"this takes a generator or another {kind.__name__}, not {type(source).__name__}: "
+            "call a generator function, iter() a list, and go by step or astep"
+        )
 
 
 class RunManager(BaseRunManager):

@@ -108,12 +108,22 @@ class OTelCallbackHandler(BaseCallbackHandler):
         )
 
     def get_span(self, run_id: UUID) -> Span | None:
-        """Return the span of an open run, to set attributes of your own; None if it is not open."""
+        """Return the span of an open run, to set attributes of your own; None if it is not open.
+
+        Raises:
+            ConfigurationError: if `run_id` is no UUID.
+        """
+        _check(run_id)
         record = self._record(run_id)
         return None if record is None else record.span
 
     def get_span_context(self, run_id: UUID) -> SpanContext | None:
-        """Return the span context of a run that is open, or was among the last 1,000 to end."""
+        """Return the span context of a run that is open, or was among the last 1,000 to end.
+
+        Raises:
+            ConfigurationError: if `run_id` is no UUID.
+        """
+        _check(run_id)
         registry = self._registry()
         found = None if registry is None else registry.span_context(run_id)
         if found is None:
@@ -413,3 +423,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
             if shown is not None:
                 attributes["callspan.event.data"] = shown
         record.span.add_event(cut_text(str(name), _MAX_EVENT_NAME) or "", attributes)
+
+
+def _check(run_id: Any) -> None:
+    if not isinstance(run_id, UUID):
+        raise ConfigurationError(
+            f"run_id takes a UUID, such as a run manager's run_id, not {run_id!r}"
+        )
