@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
@@ -262,3 +263,17 @@ def test_ends_of_async_chains_come_from_other_tasks() -> None:
 
     run("ainvoke", RunnableLambda(lambda x: x), 1, {"callbacks": [Tasks()]})
     assert found[0] is not found[1]
+
+
+LANGCHAIN = tuple(map(int, version("langchain").split(".")[:2]))
+
+
+@pytest.mark.skipif(LANGCHAIN < (1, 4), reason="an older LangChain may not tell")
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_an_agent_says_in_its_metadata_that_it_is_one(name: str | None) -> None:
+    """`ls_integration` and `lc_agent_name`, which all its parts inherit."""
+    from langchain.agents import create_agent
+
+    metadata = create_agent(Model(), [], name=name).config["metadata"]
+    assert metadata[internals.MADE_BY] == internals.CREATE_AGENT
+    assert metadata.get(internals.AGENT_NAME) == name

@@ -1,14 +1,15 @@
-"""What LangGraph adds: control flow that is no error, graphs that pause and are resumed."""
+"""What LangGraph adds: agents, control flow that is no error, graphs that pause and are resumed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from langchain_core.callbacks import BaseCallbackHandler
 from opentelemetry.trace import SpanContext
 
-from callspan.langchain.internals import graph_control_flow
+from callspan.langchain.internals import AGENT_NAME, CREATE_AGENT, MADE_BY, graph_control_flow
 from callspan.tracing.registry import Record, Registry
 
 try:
@@ -16,12 +17,27 @@ try:
 except ImportError:  # no LangGraph, or one that does not tell of interrupts
     GraphHandler = BaseCallbackHandler  # type: ignore[assignment,misc]
 
-__all__ = ["GraphHandler", "Interrupts", "is_control_flow"]
+__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow"]
 
 _REMEMBERED: Final = 10_000
 """How many interrupted threads a provider remembers."""
 
 Key = tuple[str, str]
+
+
+def is_agent(name: str | None, metadata: Mapping[str, Any], parent: Record | None) -> bool:
+    """Whether a chain is a graph that `create_agent` has made, and not a part of one.
+
+    Args:
+        name: The chain's name.
+        metadata: Its metadata; the parts of an agent inherit those by which it is known.
+        parent: Its parent run.
+    """
+    made_by, agent = metadata.get(MADE_BY), metadata.get(AGENT_NAME)
+    if made_by != CREATE_AGENT:
+        return False
+    above: Mapping[str, Any] = {} if parent is None else parent.start.metadata
+    return name == agent or (above.get(MADE_BY), above.get(AGENT_NAME)) != (made_by, agent)
 
 
 def is_control_flow(error: BaseException) -> bool:

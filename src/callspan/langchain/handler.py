@@ -17,8 +17,9 @@ from callspan import tracing
 from callspan.callbacks import collector
 from callspan.callbacks.ambient import scope_of
 from callspan.callbacks.ids import copy_of
-from callspan.langchain.graph import GraphHandler, Interrupts, is_control_flow
+from callspan.langchain.graph import GraphHandler, Interrupts, is_agent, is_control_flow
 from callspan.langchain.internals import (
+    MADE_BY,
     awaits,
     config_run,
     costs_nothing,
@@ -153,6 +154,10 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         parent_run_id = self._parent(run, parent_run_id)
         if around is not None and parent_run_id is not None:
             run.around = open_runs.placed(parent_run_id, run.around, driver)
+        if kind == "chain" and metadata and MADE_BY in metadata:
+            parent = None if parent_run_id is None else registry.get(parent_run_id)
+            if is_agent(extra.get("name"), metadata, parent):
+                extra = {**extra, "run_type": "agent"}
         super()._start(
             kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, run.around
         )

@@ -45,6 +45,12 @@ _TRIES: Final = {
 _SUSPENDS: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
 
 
+MADE_BY: Final = "ls_integration"
+CREATE_AGENT: Final = "langchain_create_agent"
+AGENT_NAME: Final = "lc_agent_name"
+"""What the metadata of an agent of `create_agent` say, and those of all that it runs."""
+
+
 def config_run() -> int | None:
     """The run in whose body we are, as far as LangChain's config variable knows.
 

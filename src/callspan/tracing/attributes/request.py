@@ -29,7 +29,9 @@ _URL_KEYS: Final = (
     "base_url",
     "openai_api_base",
     "anthropic_api_url",
+    "groq_api_base",
     "azure_endpoint",
+    "endpoint",
     "endpoint_url",
     "api_base",
 )

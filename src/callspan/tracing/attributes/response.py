@@ -8,7 +8,7 @@ from typing import Any, Final
 from callspan.tracing.attributes import names
 from callspan.tracing.attributes.run import Attributes
 
-_REASONS: Final = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+_REASONS: Final = ("finish_reason", "stop_reason", "done_reason", "stopReason", "status")
 _OWN_IDS: Final = ("run-", "lc_", "lc-")
 """How ids begin that were made here and not by the provider."""
 
