@@ -1,25 +1,22 @@
 """Retrievers: from a query to documents."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
-from callspan.callbacks.drive import acall, call
-from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForRetrieverRun,
     CallbackManagerForRetrieverRun,
 )
 from callspan.documents import Document
 from callspan.runnables.aside import in_thread
-from callspan.runnables.block import serialized
-from callspan.runnables.component import Component
-from callspan.runnables.config import RunnableConfig, checked
+from callspan.runnables.component import Ask, Component
+from callspan.runnables.config import RunnableConfig
+from callspan.runnables.io import IO, SYNC
 
 __all__ = ["BaseRetriever"]
 
@@ -28,9 +25,11 @@ class BaseRetriever(Component[str, list[Document]]):
     """A retriever: a query in, documents out. Its fields are pydantic's.
 
     A class of one's own has `_get_relevant_documents`. Without `_aget_relevant_documents` async
-    callers have it run in a thread. A document's `id`, and a `score` among its metadata, are
-    recorded as such.
+    callers have it run in a thread. Further arguments of a call are passed on to them. A document's
+    `id`, and a `score` among its metadata, are recorded as such.
     """
+
+    _start_method: ClassVar[str] = "on_retriever_start"
 
     @abstractmethod
     def _get_relevant_documents(
@@ -55,45 +54,21 @@ class BaseRetriever(Component[str, list[Document]]):
         short = name[9:] if name.startswith("Retriever") else name.removesuffix("Retriever")
         return {"ls_retriever_name": short.lower()}
 
-    def invoke(
-        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> list[Document]:
-        """Return the documents for a query.
+    def _ask(self, given: str, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+        metadata = {**(config.get("metadata") or {}), **self._get_ls_params()}
+        return Ask(given, {**config, "metadata": metadata}, kwargs)
 
-        Args:
-            input: The query.
-            config: Handlers, tags and metadata of the run, its name and its id.
-            kwargs: What else the retriever's own method takes.
-        """
-        run = self._start(CallbackManager, input, checked(config))
-        return call(run, partial(_search(self._get_relevant_documents, run), input, **kwargs))
+    def _start(self, manager: Any, ask: Ask) -> Any:
+        return self._begin(manager, ask, ask.given, self.metadata)
 
-    async def ainvoke(
-        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> list[Document]:
-        """As `invoke`, awaited."""
-        run = await self._start(AsyncCallbackManager, input, checked(config))
-        if type(self)._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:
+    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
+        if io is SYNC:
+            search = _search(self._get_relevant_documents, run)
+        elif type(self)._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:
             search = _search(self._aget_relevant_documents, run)
         else:
             search = partial(in_thread, _search(self._get_relevant_documents, run.get_sync()))
-        return await acall(run, partial(search, input, **kwargs))
-
-    def _start(self, manager: Any, query: str, config: RunnableConfig) -> Any:
-        told: RunnableConfig = {
-            **config,
-            "metadata": {**(config.get("metadata") or {}), **self._get_ls_params()},
-        }
-        return self._configured(manager, told, self.metadata).on_retriever_start(
-            self._serialized,
-            query,
-            config.get("run_id"),
-            name=config.get("run_name") or self.get_name(),
-        )
-
-    @cached_property
-    def _serialized(self) -> dict[str, Any]:
-        return serialized(self)
+        return io.call(run, partial(search, ask.given, **ask.kwargs))
 
 
 def _search(method: Callable[..., Any], run: Any) -> Callable[..., Any]:

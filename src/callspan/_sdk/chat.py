@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, SecretStr
 
 from callspan._sdk.clients import Clients
 from callspan.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from callspan.language_models import BaseChatModel, LanguageModelInput
-from callspan.messages import AIMessage, BaseMessage
+from callspan.language_models import BaseChatModel
+from callspan.messages import BaseMessage
 from callspan.outputs import ChatGenerationChunk, ChatResult
-from callspan.runnables import Runnable
 from callspan.tracing.secrets import without_secrets
 
 
@@ -54,34 +53,6 @@ class SDKChatModel(BaseChatModel):
 
     _vendor: ClassVar[str]
     _clients: Clients = PrivateAttr()
-
-    def bind_tools(
-        self,
-        tools: Sequence[Any],
-        *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return this model, told of tools, whose calls are in an answer's `tool_calls`.
-
-        Args:
-            tools: Tools, functions, pydantic models, TypedDict classes, or dicts with a JSON
-                schema.
-            tool_choice: `auto` leaves it to the model, `none` forbids calls, `any` demands one or
-                more, and a tool's name demands that one. The API takes None as `auto`. A dict is
-                the API's own form.
-            kwargs: What else goes into each request.
-
-        Raises:
-            ConfigurationError: A tool is none, or `tool_choice` is none of these.
-        """
-        return self.bind(**self._tools(tools, tool_choice), **kwargs)
-
-    @abstractmethod
-    def _tools(
-        self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """Return what a request says of tools, and of which of them to call."""
 
     @property
     @abstractmethod

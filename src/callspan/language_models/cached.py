@@ -10,10 +10,12 @@ from pydantic_core import to_json
 
 from callspan.caches import BaseCache, get_llm_cache
 from callspan.errors import ConfigurationError
+from callspan.messages import BaseMessage
 from callspan.outputs import Generation
 from callspan.runnables.io import IO, SYNC
 
 log = logging.getLogger("callspan")
+_WARNED: set[tuple[str, str, type]] = set()
 
 
 def cache_of(own: BaseCache | bool | None) -> BaseCache | None:
@@ -41,21 +43,27 @@ def settings_of(model: Any, kwargs: dict[str, Any]) -> str:
     # A class that does not say what identifies a call may differ in any of its fields.
     params = model._identifying_params or model.model_dump(warnings=False)
     settings = [f"{cls.__module__}.{cls.__qualname__}", *sorted({**params, **kwargs}.items())]
-    return as_json(settings)
+    return _as_json(settings)
 
 
-def as_json(value: Any) -> str:
-    """Return a value as a part of a key: what JSON has no form for, as Python shows it."""
+def as_text(prompt: str | list[BaseMessage]) -> str:
+    """Return a prompt as a cache knows it."""
+    if isinstance(prompt, str):
+        return prompt
+    return _as_json([message.model_dump(exclude={"id"}, warnings=False) for message in prompt])
+
+
+def _as_json(value: Any) -> str:
+    """A part of a key: what JSON has no form for, as Python shows it."""
     return to_json(value, bytes_mode="base64", fallback=repr).decode()
 
 
 async def look_up(
-    io: IO, cache: BaseCache, prompt: str, settings: str, own: Callable[[list[Any]], list[Any]]
+    io: IO, cache: BaseCache, key: tuple[str, str], own: Callable[[list[Any]], list[Any]]
 ) -> list[Any] | None:
     """Return copies of the answers to a prompt, changed by `own`; None if there are none."""
-    lookup = cache.lookup if io is SYNC else cache.alookup
     try:
-        found = await io.done(lookup(prompt, settings))
+        found = await io.done((cache.lookup if io is SYNC else cache.alookup)(*key))
         return own(_copies(found)) if found else None
     except Exception as error:
         _warn_once(cache, "lookup", error)
@@ -63,12 +71,11 @@ async def look_up(
 
 
 async def update(
-    io: IO, cache: BaseCache, prompt: str, settings: str, answers: Sequence[Generation]
+    io: IO, cache: BaseCache, key: tuple[str, str], answers: Sequence[Generation]
 ) -> None:
     """Keep the answers to a prompt as they are now."""
-    keep = cache.update if io is SYNC else cache.aupdate
     try:
-        await io.done(keep(prompt, settings, _copies(answers)))
+        await io.done((cache.update if io is SYNC else cache.aupdate)(*key, _copies(answers)))
     except Exception as error:
         _warn_once(cache, "update", error)
 
@@ -77,11 +84,8 @@ def _copies(answers: Sequence[Generation]) -> list[Generation]:
     return [one.model_copy(deep=True) for one in answers]
 
 
-_WARNED: set[tuple[type, str, type]] = set()
-
-
 def _warn_once(cache: BaseCache, operation: str, error: Exception) -> None:
-    fault = (type(cache), operation, type(error))
+    fault = (type(cache).__name__, operation, type(error))
     if fault not in _WARNED:
         _WARNED.add(fault)
-        log.warning("%s.%s fails, models do without: %r", fault[0].__name__, operation, error)
+        log.warning("%s.%s fails, models do without: %r", fault[0], operation, error)

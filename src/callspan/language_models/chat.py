@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
-from callspan.language_models.base import Ask, BaseLanguageModel, LanguageModelInput, llm_result
-from callspan.language_models.cached import as_json
+from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
 from callspan.language_models.schemas import tool_schema
 from callspan.language_models.structured import StructuredOutput
 from callspan.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
@@ -20,8 +19,10 @@ from callspan.outputs import (
     merge_chat_generation_chunks,
 )
 from callspan.runnables import Runnable, RunnableParallel
-from callspan.runnables.io import ASYNC, IO, SYNC, finish
-from callspan.runnables.workers import Tasks
+from callspan.runnables.io import ASYNC, SYNC, finish
+
+_MADE_ID = "lc_run--"  # addition of chunks knows by it the ids that were made here
+_USAGE_KEYS = {"token_usage", "usage", "usage_metadata"}
 
 
 class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
@@ -35,8 +36,9 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             one, which there has to be; False: no cache. Streams use none.
     """
 
-    _start_method = "on_chat_model_start"
-    _model_type = "chat"
+    _start_method: ClassVar[str] = "on_chat_model_start"
+    _model_type: ClassVar[str] = "chat"
+    _takes_batches: ClassVar[bool] = False
 
     @abstractmethod
     def _generate(
@@ -66,17 +68,13 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
                 as in a config, and what else the model takes.
         """
-        asks = self._generate_asks(messages, {**kwargs, "stop": stop})
-        return self._together([finish(self._answers, SYNC, [ask])[0] for ask in asks])
+        return finish(self._generated, SYNC, messages, {**kwargs, "stop": stop})
 
     async def agenerate(
         self, messages: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
     ) -> LLMResult:
         """As `generate`, at the same time."""
-        asks = self._generate_asks(messages, {**kwargs, "stop": stop})
-        async with Tasks(None) as tasks:
-            started = [tasks.submit(self._answers, ASYNC, [ask]) for ask in asks]
-            return self._together([(await one)[0] for one in started])
+        return await self._generated(ASYNC, messages, {**kwargs, "stop": stop})
 
     def bind_tools(
         self,
@@ -94,8 +92,15 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             kwargs: What else the model takes.
 
         Raises:
+            ConfigurationError: A tool is none, or there is no such choice.
             NotImplementedError: This model calls no tools.
         """
+        return self.bind(**self._tools(tools, tool_choice), **kwargs)
+
+    def _tools(
+        self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what a call says of tools, and of which of them to call, as its arguments."""
         raise NotImplementedError(
             f"{type(self).__name__} cannot call tools: it has no bind_tools of its own"
         )
@@ -119,27 +124,16 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         """
         name = tool_schema(schema)["name"]
         model = self.bind_tools([schema], tool_choice=name, **kwargs)
-        if include_raw:
-            return RunnableParallel(raw=model) | StructuredOutput(schema, name, include_raw=True)
-        return model | StructuredOutput(schema, name)
-
-    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        """Return what `generate` says of several answers together."""
-        return {}
+        source = RunnableParallel(raw=model) if include_raw else model
+        return source | StructuredOutput(schema, name, include_raw=include_raw)
 
     def _prompt(self, given: Any) -> list[BaseMessage]:
         return convert_to_messages(given)
 
-    def _as_text(self, prompt: list[BaseMessage]) -> str:
-        return as_json([message.model_dump(exclude={"id"}, warnings=False) for message in prompt])
-
-    async def _asked(self, io: IO, asks: Sequence[Ask], runs: list[Any]) -> list[LLMResult]:
-        (ask,), (run,) = asks, runs
-        generate: Any = self._generate if io is SYNC else self._agenerate
-        result = await io.done(generate(ask.prompt, run_manager=run, **ask.kwargs))
+    def _answers(self, runs: list[Any], result: ChatResult) -> list[LLMResult]:
         generations, output = result.generations, result.llm_output
-        _complete(generations, run, [output] if len(generations) == 1 and output else [])
-        return [llm_result(generations, output)]
+        _complete(generations, runs[0], output if len(generations) == 1 else None)
+        return [LLMResult(generations=[generations], llm_output=output)]
 
     def _from_cache(self, kept: list[ChatGeneration], run: Any) -> list[ChatGeneration]:
         for generation in kept:
@@ -150,7 +144,7 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
                 message.usage_metadata = None
             for key in _USAGE_KEYS & message.response_metadata.keys():
                 del message.response_metadata[key]
-        _complete(kept, run, [])
+        _complete(kept, run, None)
         return kept
 
     def _output(self, generation: ChatGeneration) -> Any:
@@ -161,39 +155,26 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
 
     async def _chunks(self, pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
         """The chunks with ids, and an empty one at the end, if none says that it is the last."""
-        chunk: ChatGenerationChunk | None = None
+        chunk, made_id = None, f"{_MADE_ID}{run.run_id}"
         async for chunk in pulled:
-            if chunk.message.id is None:
-                chunk.message.id = _id(run)
-            if chunk.generation_info:
-                _add_metadata(chunk, [])
+            chunk.message.id = chunk.message.id or made_id
+            _add_metadata(chunk, None)
             yield chunk
         message = chunk and chunk.message
         if isinstance(message, AIMessageChunk) and not message.chunk_position:
-            last = AIMessageChunk(content="", chunk_position="last", id=_id(run))
+            last = AIMessageChunk(content="", chunk_position="last", id=made_id)
             yield ChatGenerationChunk(message=last)
 
 
-_MADE_ID = "lc_run--"  # addition of chunks knows by it the ids that were made here
-_USAGE_KEYS = {"token_usage", "usage", "usage_metadata"}
-
-
-def _complete(generations: list[ChatGeneration], run: Any, outputs: list[dict[str, Any]]) -> None:
+def _complete(generations: list[ChatGeneration], run: Any, output: dict[str, Any] | None) -> None:
     """Give answers their ids, and what the provider says about them."""
     for place, generation in enumerate(generations):
-        message = generation.message
-        if message.id is None:
-            message.id = f"{_id(run)}-{place}"
-        if outputs or generation.generation_info:
-            _add_metadata(generation, outputs)
+        if generation.message.id is None:
+            generation.message.id = f"{_MADE_ID}{run.run_id}-{place}"
+        _add_metadata(generation, output)
 
 
-def _id(run: Any) -> str:
-    return f"{_MADE_ID}{run.run_id}"
-
-
-def _add_metadata(generation: ChatGeneration, outputs: list[dict[str, Any]]) -> None:
-    message, known = generation.message, dict[str, Any]()
-    for more in (*outputs, generation.generation_info or {}, message.response_metadata):
-        known.update(more)
-    message.response_metadata = known
+def _add_metadata(generation: ChatGeneration, output: dict[str, Any] | None) -> None:
+    if output or generation.generation_info:
+        info, message = generation.generation_info or {}, generation.message
+        message.response_metadata = {**(output or {}), **info, **message.response_metadata}

@@ -9,13 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from callspan.language_models.base import LanguageModelInput
 from callspan.language_models.chat import BaseChatModel
 from callspan.language_models.llm import BaseLLM
 from callspan.language_models.schemas import tool_schema
 from callspan.messages import AIMessage, AIMessageChunk
 from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation, LLMResult
-from callspan.runnables.base import Runnable
 from callspan.runnables.calls import Call
 
 
@@ -64,16 +62,8 @@ class FakeListLLM(_InTurn, BaseLLM):
 class _FakeChatModel(BaseChatModel):
     model_config = ConfigDict(extra="forbid")
 
-    def bind_tools(
-        self,
-        tools: Sequence[Any],
-        *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return the model with tools: its calls have them among their arguments."""
-        told = [tool_schema(one) for one in tools]
-        return self.bind(tools=told, tool_choice=tool_choice, **kwargs)
+    def _tools(self, tools: Sequence[Any], choice: Any) -> dict[str, Any]:
+        return {"tools": [tool_schema(one) for one in tools], "tool_choice": choice}
 
 
 class FakeListChatModel(_InTurn, _FakeChatModel):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.errors import InputError
-from callspan.language_models.base import Ask, BaseLanguageModel, LanguageModelInput
+from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
 from callspan.messages import ChatPromptValue, PromptValue, convert_to_messages
-from callspan.outputs import Generation, GenerationChunk, LLMResult
+from callspan.outputs import Generation, LLMResult
 from callspan.runnables.base import Configs
 from callspan.runnables.config import config_list
 from callspan.runnables.io import ASYNC, IO, SYNC, finish
@@ -23,15 +23,18 @@ class BaseLLM(BaseLanguageModel[str, str]):
 
     A class of one's own has `_generate` and `_llm_type`, and if it streams `_stream`, which yields
     the chunks of the answer to one prompt. Without `_agenerate` and `_astream` async callers have
-    these run in a thread.
+    these run in a thread. In a batch the model is asked once, with all prompts; with
+    `max_concurrency` several times, each time with so many, and `return_exceptions` puts an
+    exception in the place of each answer that was asked for with it.
 
     Attributes:
         cache: Where answers are kept; None: the cache of the process, if there is one; True: that
             one, which there has to be; False: no cache. Streams use none.
     """
 
-    _start_method = "on_llm_start"
-    _model_type = "llm"
+    _start_method: ClassVar[str] = "on_llm_start"
+    _model_type: ClassVar[str] = "llm"
+    _takes_batches: ClassVar[bool] = True
 
     @abstractmethod
     def _generate(
@@ -50,6 +53,25 @@ class BaseLLM(BaseLanguageModel[str, str]):
             kwargs: Further arguments of the call.
         """
 
+    def generate(
+        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
+    ) -> LLMResult:
+        """Return the answers to several prompts: one run each, and the model is asked once.
+
+        Args:
+            prompts: The prompts.
+            stop: Texts that end an answer where they occur.
+            kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
+                as in a config, and what else the model takes.
+        """
+        return finish(self._generated, SYNC, prompts, {**kwargs, "stop": stop})
+
+    async def agenerate(
+        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
+    ) -> LLMResult:
+        """As `generate`, awaited."""
+        return await self._generated(ASYNC, prompts, {**kwargs, "stop": stop})
+
     def batch(
         self,
         inputs: Sequence[LanguageModelInput],
@@ -58,16 +80,7 @@ class BaseLLM(BaseLanguageModel[str, str]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[str]:
-        """Return the answers to several prompts: the model is asked once, with all of them.
-
-        Args:
-            inputs: The prompts.
-            config: One config, or one for each prompt. With `max_concurrency` the model is asked
-                several times, each time with so many prompts.
-            return_exceptions: Return an exception in the place of each answer that was asked for
-                with it, instead of raising it.
-            kwargs: As for `invoke`.
-        """
+        """Return the answers to several prompts; see the class."""
         return finish(self._batched, SYNC, inputs, config, return_exceptions, kwargs)
 
     async def abatch(
@@ -94,36 +107,15 @@ class BaseLLM(BaseLanguageModel[str, str]):
         for first in range(0, len(inputs), size):
             some = slice(first, first + size)
             try:
-                pairs = list(zip(inputs[some], configs[some], strict=True))
-                asks = [self._ask(one, given, kwargs, len(pairs)) for one, given in pairs]
-                answers = await self._answers(io, asks)
-                outputs += [answer.generations[0][0].text for _, answer in answers]
+                pairs = zip(inputs[some], configs[some], strict=True)
+                asks = [self._ask(one, given, kwargs) for one, given in pairs]
+                for _, answer in await self._asked(io, asks, len(asks)):
+                    outputs.append(self._first([answer]))
             except Exception as error:
                 if not return_exceptions:
                     raise
                 outputs += [error] * len(inputs[some])
         return outputs
-
-    def generate(
-        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
-    ) -> LLMResult:
-        """Return the answers to several prompts: one run each, and the model is asked once.
-
-        Args:
-            prompts: The prompts.
-            stop: Texts that end an answer where they occur.
-            kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
-                as in a config, and what else the model takes.
-        """
-        asks = self._generate_asks(prompts, {**kwargs, "stop": stop})
-        return self._together(finish(self._answers, SYNC, asks))
-
-    async def agenerate(
-        self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
-    ) -> LLMResult:
-        """As `generate`, awaited."""
-        asks = self._generate_asks(prompts, {**kwargs, "stop": stop})
-        return self._together(await self._answers(ASYNC, asks))
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((one for one in llm_outputs if one), {})  # the first has what was said of all
@@ -135,27 +127,14 @@ class BaseLLM(BaseLanguageModel[str, str]):
             given = ChatPromptValue(messages=convert_to_messages(given))
         return given.to_string()  # type: ignore[no-any-return]
 
-    def _as_text(self, prompt: str) -> str:
-        return prompt
-
-    async def _asked(self, io: IO, asks: Sequence[Ask], runs: list[Any]) -> list[LLMResult]:
-        generate: Any = self._generate if io is SYNC else self._agenerate
-        prompts = [ask.prompt for ask in asks]
-        result = await io.done(generate(prompts, run_manager=runs[0], **asks[0].kwargs))
-        answers: list[LLMResult] = result.flatten()
-        if len(answers) != len(prompts):
-            raise InputError(f"the model gave {len(answers)} answers to {len(prompts)} prompts")
+    def _answers(self, runs: list[Any], result: LLMResult) -> list[LLMResult]:
+        answers = result.flatten()
+        if len(answers) != len(runs):
+            raise InputError(f"the model gave {len(answers)} answers to {len(runs)} prompts")
         return answers
-
-    def _from_cache(self, kept: list[Generation], run: Any) -> list[Generation]:
-        return kept
 
     def _output(self, generation: Generation) -> Any:
         return generation.text
 
     def _sum(self, chunks: list[Any]) -> Any:
         return reduce(add, chunks)
-
-    async def _chunks(self, pulled: Any, run: Any) -> AsyncGenerator[GenerationChunk, None]:
-        async for chunk in pulled:
-            yield chunk

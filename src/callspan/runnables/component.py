@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from abc import abstractmethod
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from callspan.callbacks.base_manager import BaseCallbackManager
 from callspan.callbacks.listeners import check_handlers
+from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import RunnableConfig
+from callspan.runnables.block import serialized
+from callspan.runnables.config import Config, RunnableConfig, checked
+from callspan.runnables.io import ASYNC, IO, SYNC
 
 
 def own_handlers(callbacks: Any) -> Any:
@@ -17,6 +22,18 @@ def own_handlers(callbacks: Any) -> Any:
     if callbacks is None or isinstance(callbacks, BaseCallbackManager):
         return callbacks
     return check_handlers(callbacks)
+
+
+class Ask(NamedTuple):
+    """One call, checked: the input, and what goes with it."""
+
+    given: Any
+    config: RunnableConfig
+    kwargs: dict[str, Any]
+    cache: Any = None
+    """Where a model keeps its answers."""
+    call_id: str | None = None
+    """The id of the tool call that a tool answers."""
 
 
 class Component(BaseModel, Runnable[Input, Output]):
@@ -40,11 +57,42 @@ class Component(BaseModel, Runnable[Input, Output]):
     metadata: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
     verbose: bool = Field(default=False, exclude=True, repr=False)
 
-    def _configured(
-        self, manager: Any, config: RunnableConfig, metadata: dict[str, Any] | None
+    _start_method: ClassVar[str]
+
+    def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
+        """Return the output for one input.
+
+        Args:
+            input: The input.
+            config: Handlers, tags and metadata of the run, its name and its id.
+            kwargs: Further arguments, where it takes some; see the class.
+        """
+        ask = self._ask(input, checked(config), kwargs)
+        return self._answer(SYNC, ask, self._start(CallbackManager, ask))  # type: ignore[no-any-return]
+
+    async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
+        """As `invoke`, awaited."""
+        ask = self._ask(input, checked(config), kwargs)
+        return await self._answer(ASYNC, ask, await self._start(AsyncCallbackManager, ask))  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def _ask(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+        """Check a call, before there is a run."""
+
+    @abstractmethod
+    def _start(self, manager: Any, ask: Ask) -> Any:
+        """Start the run by `_begin`."""
+
+    @abstractmethod
+    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
+        """Return the output, or what gives it when awaited; the run ends with it."""
+
+    def _begin(
+        self, manager: Any, ask: Ask, given: Any, metadata: dict[str, Any] | None, **extra: Any
     ) -> Any:
-        """A callback manager for one run, with the config's settings and the block's own."""
-        return manager.for_run(
+        """Start a run with the config's settings and the block's own."""
+        config, told = ask.config, self._serialized
+        configured = manager.for_run(
             config.get("callbacks"),
             self.callbacks,
             self.verbose,
@@ -53,3 +101,9 @@ class Component(BaseModel, Runnable[Input, Output]):
             config.get("metadata"),
             metadata,
         )
+        start, name = getattr(configured, self._start_method), config.get("run_name")
+        return start(told, given, config.get("run_id"), name=name or told["name"], **extra)
+
+    @cached_property
+    def _serialized(self) -> dict[str, Any]:
+        return serialized(self)

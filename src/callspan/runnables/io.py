@@ -118,6 +118,12 @@ async def _awaited(result: Awaitable[T]) -> T:
     return await result
 
 
+async def _then(
+    make: Callable[[Any], T], function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
+) -> T:
+    return make(await function(*args, **kwargs))
+
+
 def _owned_transform(block: Any) -> Callable[..., Owned]:
     return lambda *args, **kwargs: Owned(block.atransform(*args, **kwargs))
 
@@ -135,6 +141,8 @@ class IO:
     """Give the result of a call that async code awaits."""
     call: Callable[..., Any] = acall
     """Call a function in the run that ends with it; `done` gives its result."""
+    then: Callable[..., Any] = _then
+    """Give what the first function makes of what the second one, called with the rest, returns."""
     function: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
     """Return a coroutine function that is written against this, as `call` takes it."""
     invoke: Callable[[Any], Callable[..., Any]] = attrgetter("ainvoke")
@@ -166,6 +174,7 @@ SYNC: Final = IO(
     manager=CallbackManager,
     done=_at_once,
     call=call,
+    then=lambda make, function, /, *args, **kwargs: make(function(*args, **kwargs)),
     function=lambda function: partial(finish, function),
     invoke=attrgetter("invoke"),
     stream=attrgetter("stream"),

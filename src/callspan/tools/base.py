@@ -1,34 +1,29 @@
 """The base class of tools."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
 from callspan._text import as_text, describe
-from callspan.callbacks.drive import acall, call
-from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.errors import ConfigurationError, ToolInputError
 from callspan.messages import ToolCall, ToolMessage
 from callspan.runnables.aside import in_thread
-from callspan.runnables.block import serialized
-from callspan.runnables.component import Component
-from callspan.runnables.config import RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC, finish
+from callspan.runnables.component import Ask, Component
+from callspan.runnables.config import RunnableConfig
+from callspan.runnables.io import IO, SYNC
 from callspan.tools.signature import Signature
 
 ToolInput: TypeAlias = str | dict[str, Any] | ToolCall
 """What a tool takes: arguments by name, the only argument as text, or a model's tool call."""
+ResponseFormat: TypeAlias = Literal["content", "content_and_artifact"]
 
 _COLOR = "green"
-
-
 _WRONG = "Tool input validation error"
 _FAILED = "Tool execution error"
 
@@ -39,6 +34,10 @@ class ToolException(Exception):  # noqa: N818  # langchain_core's name
 
 class BaseTool(Component[ToolInput, Any]):
     """A tool. Its fields are pydantic's; a class of one's own has `name`, `description`, `_run`.
+
+    A call's input is a dict of arguments by name, the only argument as text, or a model's tool call
+    (`{"name": ..., "args": ..., "id": ..., "type": "tool_call"}`), to which the answer is a
+    ToolMessage. It raises ToolInputError where the arguments do not fit, or there are keywords.
 
     If `_run` or `_arun` has a parameter `run_manager` or `callbacks`, or one whose type is
     RunnableConfig, it gets the run's manager, a manager for parts of the run, or the config.
@@ -63,7 +62,9 @@ class BaseTool(Component[ToolInput, Any]):
     return_direct: bool = False
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = False
     handle_validation_error: bool | str | Callable[[ValidationError], Any] | None = False
-    response_format: Literal["content", "content_and_artifact"] = "content"
+    response_format: ResponseFormat = "content"
+
+    _start_method: ClassVar[str] = "on_tool_start"
 
     @abstractmethod
     def _run(self, *args: Any, **kwargs: Any) -> Any:
@@ -83,64 +84,57 @@ class BaseTool(Component[ToolInput, Any]):
         """The arguments that a model gives, as a pydantic model."""
         return self._schema
 
-    def invoke(self, input: ToolInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Run the tool.
+    def _ask(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+        if kwargs:
+            raise ToolInputError(
+                f"the tool {self.name} takes its arguments in `input`, and does not know "
+                f"{', '.join(kwargs)}: invoke({{'name': value}}, config)"
+            )
+        if isinstance(given, dict) and given.get("type") == "tool_call":
+            return Ask(given.get("args", {}), config, kwargs, call_id=given.get("id"))
+        return Ask(given, config, kwargs)
 
-        Args:
-            input: Arguments by name, the only argument as text, or a model's tool call
-                (`{"name": ..., "args": ..., "id": ..., "type": "tool_call"}`).
-            config: Handlers, tags and metadata of the run, its name and its id.
-            kwargs: No tool takes any: arguments go into `input`.
+    def _start(self, manager: Any, ask: Ask) -> Any:
+        given = ask.given
+        return self._begin(
+            manager,
+            ask,
+            given if isinstance(given, str) else as_text(given),
+            self.metadata,
+            inputs=given if isinstance(given, dict) else None,
+            tool_call_id=ask.call_id,
+            color=_COLOR,
+        )
 
-        Returns:
-            What the tool returns; for a tool call a ToolMessage with it.
-
-        Raises:
-            ToolInputError: The arguments do not fit, or there are keywords.
-        """
-        self._check_none(kwargs)
-        config, given, call_id = checked(config), *_opened(input)
-        run = self._start(CallbackManager, given, call_id, config)
-        method = partial(self._use, SYNC, self._run, self._sync, run)
-        return call(run, finish, method, given, call_id, config, extra=self._extra(call_id))
-
-    async def ainvoke(
-        self, input: ToolInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
-        """As `invoke`, awaited."""
-        self._check_none(kwargs)
-        config, given, call_id = checked(config), *_opened(input)
-        run = await self._start(AsyncCallbackManager, given, call_id, config)
-        signature, own = (self._async, run) if self._async else (self._sync, run.get_sync())
-        method = partial(self._use, ASYNC, self._arun, signature, own)
-        return await acall(run, method, given, call_id, config, extra=self._extra(call_id))
+    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
+        method, signature, own = self._run, self._sync, run
+        if io is not SYNC:
+            method = self._arun
+            signature, own = (self._async, run) if self._async else (signature, run.get_sync())
+        use = partial(io.function(self._use), io, ask, method, signature, own)
+        ended = {"color": _COLOR, "name": self.name}
+        return io.call(
+            run, use, extra=lambda error: {"tool_call_id": ask.call_id} if error else ended
+        )
 
     async def _use(
-        self,
-        io: IO,
-        method: Callable[..., Any],
-        signature: Signature,
-        run: Any,
-        given: Any,
-        call_id: str | None,
-        config: RunnableConfig,
+        self, io: IO, ask: Ask, method: Callable[..., Any], signature: Signature, run: Any
     ) -> Any:
         """The tool's answer, also to what goes wrong, if that is to be answered."""
         artifact = None
         try:
-            arguments = self._arguments(given)
+            arguments = self._arguments(ask.given)
         except ToolInputError as error:
             if not self.handle_validation_error:
                 raise
-            told = _instead(self.handle_validation_error, error.__cause__ or error, _WRONG)
-            return self._message(told, call_id, status="error")
+            cause = error.__cause__ or error
+            return self._instead(ask, self.handle_validation_error, cause, _WRONG)
         try:
-            result = await io.done(method(**arguments, **signature.asked_for(run, config)))
+            result = await io.done(method(**arguments, **signature.asked_for(run, ask.config)))
         except ToolException as error:
             if not self.handle_tool_error:
                 raise
-            told = _instead(self.handle_tool_error, error, *error.args[:1], _FAILED)
-            return self._message(told, call_id, status="error")
+            return self._instead(ask, self.handle_tool_error, error, *error.args[:1], _FAILED)
         if self.response_format == "content_and_artifact":
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ConfigurationError(
@@ -148,47 +142,18 @@ class BaseTool(Component[ToolInput, Any]):
                     f"a pair (content, artifact), not {type(result).__name__}"
                 )
             result, artifact = result
-        return self._message(result, call_id, artifact)
+        return self._message(ask, result, artifact=artifact)
 
-    def _message(
-        self,
-        result: Any,
-        call_id: str | None,
-        artifact: Any = None,
-        status: Literal["success", "error"] = "success",
-    ) -> Any:
+    def _instead(self, ask: Ask, how: Any, error: BaseException, *said: Any) -> Any:
+        """What a tool answers instead of raising: as it is told to, or the first that is `said`."""
+        told = how if isinstance(how, str) else said[0] if how is True else how(error)
+        return self._message(ask, told, status="error")
+
+    def _message(self, ask: Ask, result: Any, **fields: Any) -> Any:
         """What the tool returns: for a tool call, a message that answers it."""
-        if call_id is None or isinstance(result, ToolMessage):
+        if ask.call_id is None or isinstance(result, ToolMessage):
             return result
-        return ToolMessage(
-            content=_content(result),
-            tool_call_id=call_id,
-            name=self.name,
-            artifact=artifact,
-            status=status,
-        )
-
-    def _check_none(self, kwargs: dict[str, Any]) -> None:
-        if kwargs:
-            raise ToolInputError(
-                f"the tool {self.name} takes its arguments in `input`, and does not know "
-                f"{', '.join(kwargs)}: invoke({{'name': value}}, config)"
-            )
-
-    def _start(self, manager: Any, given: Any, call_id: str | None, config: RunnableConfig) -> Any:
-        return self._configured(manager, config, self.metadata).on_tool_start(
-            self._serialized,
-            given if isinstance(given, str) else as_text(given),
-            config.get("run_id"),
-            name=config.get("run_name") or self.name,
-            inputs=given if isinstance(given, dict) else None,
-            tool_call_id=call_id,
-            color=_COLOR,
-        )
-
-    def _extra(self, call_id: str | None) -> Callable[[BaseException | None], dict[str, Any]]:
-        ended = {"color": _COLOR, "name": self.name}
-        return lambda error: ended if error is None else {"tool_call_id": call_id}
+        return ToolMessage(_content(result), tool_call_id=ask.call_id, name=self.name, **fields)
 
     def _arguments(self, given: Any) -> dict[str, Any]:
         """The arguments as the schema makes them."""
@@ -209,7 +174,7 @@ class BaseTool(Component[ToolInput, Any]):
 
     @cached_property
     def _serialized(self) -> dict[str, Any]:
-        return {**serialized(self), "description": self.description}
+        return {**super()._serialized, "description": self.description}
 
     @cached_property
     def _schema(self) -> type[BaseModel]:
@@ -223,20 +188,6 @@ class BaseTool(Component[ToolInput, Any]):
     def _async(self) -> Signature | None:
         """What the tool's own coroutine function takes, if it has one."""
         return None if type(self)._arun is BaseTool._arun else Signature(self._arun)
-
-
-def _opened(given: Any) -> tuple[Any, str | None]:
-    """The arguments, and the id of the tool call that they come from, if it is one."""
-    if isinstance(given, dict) and given.get("type") == "tool_call":
-        return given.get("args", {}), given.get("id")
-    return given, None
-
-
-def _instead(how: Any, error: BaseException, *said: Any) -> Any:
-    """What a tool answers instead of raising: as it is told to, or the first of what is `said`."""
-    if how is True:
-        return said[0]
-    return how if isinstance(how, str) else how(error)
 
 
 def _content(result: Any) -> Any:

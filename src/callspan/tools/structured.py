@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, Literal, overload
+from functools import cached_property, partial
+from typing import Any, overload
 
 from pydantic import BaseModel
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict, Unpack
 
 from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.runnables.aside import in_thread
-from callspan.tools.base import BaseTool
+from callspan.tools.base import BaseTool, ResponseFormat
 from callspan.tools.signature import Signature
-
-ResponseFormat = Literal["content", "content_and_artifact"]
 
 
 class StructuredTool(BaseTool):
@@ -96,55 +94,30 @@ class StructuredTool(BaseTool):
         return None if self.coroutine is None else Signature(self.coroutine)
 
 
+class _Options(TypedDict, total=False):
+    description: str | None
+    return_direct: bool
+    args_schema: type[BaseModel] | None
+    response_format: ResponseFormat
+
+
+@overload
+def tool(name_or_callable: Callable[..., Any], **options: Unpack[_Options]) -> StructuredTool: ...
 @overload
 def tool(
-    name_or_callable: Callable[..., Any],
-    *,
-    description: str | None = None,
-    return_direct: bool = False,
-    args_schema: type[BaseModel] | None = None,
-    response_format: ResponseFormat = "content",
-) -> StructuredTool: ...
-@overload
-def tool(
-    name_or_callable: str | None = None,
-    *,
-    description: str | None = None,
-    return_direct: bool = False,
-    args_schema: type[BaseModel] | None = None,
-    response_format: ResponseFormat = "content",
+    name_or_callable: str | None = None, **options: Unpack[_Options]
 ) -> Callable[[Callable[..., Any]], StructuredTool]: ...
-def tool(
-    name_or_callable: Any = None,
-    *,
-    description: str | None = None,
-    return_direct: bool = False,
-    args_schema: type[BaseModel] | None = None,
-    response_format: ResponseFormat = "content",
-) -> Any:
+def tool(name_or_callable: Any = None, **options: Unpack[_Options]) -> Any:
     """Make a function a tool: `@tool`, or `@tool("name", ...)`.
 
     Args:
         name_or_callable: The function, or the tool's name if it is not to be the function's.
-        description: What models are told of it; the function's docstring if left out.
-        return_direct: Whether an agent is done with the tool's answer.
-        args_schema: Its arguments, as a pydantic model; made from its parameters if left out.
-        response_format: Whether it returns what the model is told, or that and an artifact.
+        options: `description`, `return_direct`, `args_schema` and `response_format`, as for
+            `StructuredTool.from_function`.
 
     Raises:
         ConfigurationError: It is no function, or has neither docstring nor description.
     """
-
-    def make(function: Callable[..., Any]) -> StructuredTool:
-        return StructuredTool.from_function(
-            function,
-            name=name_or_callable if isinstance(name_or_callable, str) else None,
-            description=description,
-            return_direct=return_direct,
-            args_schema=args_schema,
-            response_format=response_format,
-        )
-
     if name_or_callable is None or isinstance(name_or_callable, str):
-        return make
-    return make(name_or_callable)
+        return partial(StructuredTool.from_function, name=name_or_callable, **options)
+    return StructuredTool.from_function(name_or_callable, **options)
