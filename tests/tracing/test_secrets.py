@@ -48,6 +48,14 @@ ASSIGNED = [
     ("amqp://bob:hun@ter2@mq", "ter2"),
     ("https://sk_live_abcdefgh1:x@api.test", "abcdefgh1"),
     ("AWS_SECRET_ACCESS_KEY=abcdef", "abcdef"),
+    ("https://ghs9abcdef@github.test/repo.git", "ghs9abcdef"),
+    ("{b'x-api-key': b'abcd1234'}", "abcd1234"),
+    ("password      = abcdef", "abcdef"),
+    ("'password' => 'abcdef'", "abcdef"),
+    ("mysql --user bob --password abcdef shop", "abcdef"),
+    ("deploy --api-key 'abc def' now", "abc def"),
+    ("Here is my API key: abcd1234", "abcd1234"),
+    ("secret key = abcdef", "abcdef"),
 ]
 
 HARMLESS = [
@@ -59,6 +67,9 @@ HARMLESS = [
     "http://localhost:8080/a@b and user@example.com",
     "Is the password policy known? The key is turning; monkey=banana.",
     "author: Ann, keyword=x, tokenizer=bpe",
+    "The password of Ann - and her token - are hers; see --token, --no-password --verbose.",
+    "An API key: needed for this. Arrow key: up. Primary key: id_1.",
+    "git clone ssh://git@github.test/repo.git http://localhost/@user",
     '{"eos_token": "</s>", "next_token": "abc"}',
 ]
 
@@ -127,6 +138,19 @@ def test_secret_names_are_honoured_at_any_depth() -> None:
     }
 
 
+def test_pairs_are_read_as_what_they_name() -> None:
+    """Headers are lists of pairs, of texts or bytes, in httpx and in ASGI."""
+    gate = ContentGate(capture_content=True)
+    value = [("X-Api-Key", "xyz"), (b"authorization", b"xyz"), ("token", 7), ("accept", "*")]
+    shown = json.loads(gate.json("input.value", value) or "")
+    assert shown == [
+        ["X-Api-Key", "[secret]"],
+        ["authorization", "[secret]"],
+        ["token", 7],
+        ["accept", "*"],
+    ]
+
+
 def test_flags_and_counts_under_secret_names_are_kept() -> None:
     """`has_password: true` and a number of tokens are facts, not secrets."""
     gate = ContentGate(capture_content=True)
@@ -165,6 +189,10 @@ FRAGMENTS = [
         "a",
         "9",
         " ",
+        "--",
+        "key",
+        "=>",
+        "http://",
     ),
 ]
 

@@ -108,6 +108,8 @@ class _Walk:
         if isinstance(value, list | tuple | set | frozenset | deque):
             if hasattr(value, "_asdict"):
                 return self.show(value._asdict(), depth)
+            if isinstance(value, tuple) and _is_secret_pair(value):
+                return [self.show(value[0], depth), MASK]
             return self._items(value, len(value), depth)
         if isinstance(value, enum.Enum):
             return self.show(value.value, depth)
@@ -177,6 +179,15 @@ class _Walk:
             shown = CutText.of(shown[:most], len(text))
         self.room -= len(shown)
         return shown
+
+
+def _is_secret_pair(value: tuple[Any, ...]) -> bool:
+    """Whether this is a header or the like, `(name, value)`, and the name is one of a secret."""
+    if len(value) != 2:
+        return False
+    name, secret = value
+    name = name.decode("latin-1") if isinstance(name, bytes) else name
+    return isinstance(name, str) and isinstance(secret, str | bytes) and is_secret_key(name)
 
 
 def _is_tame(key: str) -> bool:

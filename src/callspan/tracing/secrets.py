@@ -103,7 +103,10 @@ _SHAPES: Final = re.compile(
       [\s\S]*?(?:-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|\Z)
     | Bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
     | bearer[ ]{1,4}(?:(?=[\w.~+/=-]{0,64}[0-9])[\w.~+/=-]{6,} | [\w.~+/=-]{16,})
-    | ://(?P<user>[^\s/:@"'<>]{0,128}:)(?!\[secret\])[^\s/"'<>]{1,256}(?=@)
+    | ://(?:
+          (?P<user>[^\s/:@"'<>]{0,128}:)(?!\[secret\])[^\s/"'<>]{1,256}
+        | (?:(?<=http://)|(?<=https://))[^\s/:@"'<>\[\]]{1,256}
+      )(?=@)
     """,
     re.VERBOSE,
 )
@@ -119,7 +122,8 @@ _NAMES: Final = (
 )
 _ASSIGNED: Final = re.compile(
     f"(?:{'|'.join(map(_either_case, _NAMES.split()))})"
-    r"""[sS]?(?P<equals>(?:\\?["'])?\s{0,2}[=:]\s{0,2}(?:\\?["'])?)"""
+    r"""[sS]?(?P<equals>(?:\\?["'])?\s{0,16}(?:=>|[=:])\s{0,16}(?:b?\\?["'])?"""
+    r"""|(?P<space>[ ](?:\\?["'])?(?=[^\s-])))"""
 )
 _VALUE: Final = re.compile(
     r"""
@@ -131,6 +135,7 @@ _VALUE: Final = re.compile(
     re.VERBOSE,
 )
 _END_OF_NAME: Final = re.compile(r"[^\w-]")
+_KEY: Final = frozenset({"key", "keys"})
 _NAME_LENGTH: Final = 64
 # In prose these words stand before a colon too; there the value has to look like a secret.
 _PROSE: Final = frozenset({"cookie", "cookies", "credentials", "secret", "secrets", "token"})
@@ -141,19 +146,21 @@ def without_secrets(text: str) -> str:
     """Return `text` with what has the shape of a secret replaced by `[secret]`.
 
     Known shapes: the keys of the common services, bearer tokens, JWTs, private keys, the password
-    in a URL, and what is assigned to a name such as `password` or `api_key`.
+    in a URL, or its user if there is none, and what is assigned to a name such as `password` or
+    `api_key`, or follows `--api-key`.
 
     Args:
         text: Any text. The time it takes is linear in its length.
     """
     text = _SHAPES.sub(_masked, text)
-    return _without_assigned(text) if "=" in text or ":" in text else text
+    return _without_assigned(text) if "=" in text or ":" in text or "--" in text else text
 
 
 def _masked(match: re.Match[str]) -> str:
     shape = match[0]
     if shape.startswith("://"):
-        return f"://{_SHAPES.sub(_masked, match['user'])}{MASK}"  # a key may be the user, too
+        user = match["user"] or ""
+        return f"://{_SHAPES.sub(_masked, user)}{MASK}"  # a key may be the user, too
     return f"{shape[:7]}{MASK}" if shape.startswith(("Bearer ", "bearer ")) else MASK
 
 
@@ -164,7 +171,9 @@ def _without_assigned(text: str) -> str:
         if found.start() < position:
             continue
         before = text[max(0, found.start() - _NAME_LENGTH) : found.start("equals")]
-        name = _END_OF_NAME.split(before)[-1]
+        name = _name_at_end(before)
+        if found["space"] and not name.startswith("--"):  # `--password x`, on a command line
+            continue
         value = _VALUE.match(text, found.end()) if is_secret_key(name) else None
         if value is None or _is_prose(name, found["equals"], value["bare"]):
             continue
@@ -174,7 +183,13 @@ def _without_assigned(text: str) -> str:
     return "".join([*pieces, text[position:]]) if pieces else text
 
 
+def _name_at_end(text: str) -> str:
+    """The name that a text ends with: `api_key`, but also `API key`."""
+    *others, name = _END_OF_NAME.split(text)
+    return f"{others[-1]} {name}" if others and name.lower() in _KEY else name
+
+
 def _is_prose(name: str, equals: str, bare: str | None) -> bool:
-    if bare is None or not equals.endswith(": ") or name.lower() not in _PROSE:
+    if bare is None or not equals.endswith(": ") or not (name.lower() in _PROSE or " " in name):
         return False
     return _NO_PROSE.search(bare) is None
