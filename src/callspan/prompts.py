@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from string import Formatter
 from typing import Any, ClassVar, TypeAlias
@@ -46,14 +47,13 @@ class _Message:
 
     def __init__(self, role: str, content: Any) -> None:
         (sample,) = convert_to_messages([(role, "-")])
-        self._make: Any = type(sample)
-        if sample.additional_kwargs:
-            self._make = partial(self._make, additional_kwargs=sample.additional_kwargs)
+        self._make = partial(type(sample), additional_kwargs=sample.additional_kwargs)
         self._content = content
-        self.variables = _variables_of(content)
+        self.variables = set[str]()
+        _each_text(content, lambda text: self.variables.update(_fields(text)))
 
     def format_messages(self, values: Values) -> list[BaseMessage]:
-        return [self._make(_filled(self._content, values))]
+        return [self._make(_each_text(self._content, partial(_filled, values=values)))]
 
 
 class _Fixed:
@@ -122,9 +122,8 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
 
     def partial(self, **variables: Any) -> Self:
         """Return the prompt with some variables filled in: values, or functions giving them."""
-        known = {**self.partial_variables, **variables}
-        prompt = type(self)([], partial_variables=known, name=self.name)
-        prompt.messages = self.messages
+        prompt = copy(self)
+        prompt.partial_variables = {**self.partial_variables, **variables}
         prompt.input_variables = [name for name in self.input_variables if name not in variables]
         return prompt
 
@@ -149,9 +148,9 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
     async def _invoke(self, given: Any, frame: Frame) -> ChatPromptValue:
         if not isinstance(given, Mapping):
             if len(self.input_variables) != 1:
+                expected = _listed(self.input_variables) or "no variables"
                 raise InputError(
-                    f"{self.get_name()} takes a dict with {self._expected()}, "
-                    f"not {type(given).__name__}"
+                    f"{self.get_name()} takes a dict with {expected}, not {type(given).__name__}"
                 )
             given = {self.input_variables[0]: given}
         return ChatPromptValue(messages=self._filled(given))
@@ -163,14 +162,11 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
         missing = [name for name in self.input_variables if name not in values]
         if missing:
             raise MissingVariableError(
-                f"{self.get_name()} is missing {_listed(missing)}: it takes {self._expected()}, "
-                f"and was given {_listed(values) or 'nothing'}. (Braces that are no variable are "
-                f"written twice: {{{{{missing[0]}}}}}.)"
+                f"{self.get_name()} is missing {_listed(missing)}: it takes "
+                f"{_listed(self.input_variables)}, and was given {_listed(values) or 'nothing'}. "
+                f"(Braces that are no variable are written twice: {{{{{missing[0]}}}}}.)"
             )
         return [one for part in self.messages for one in part.format_messages(values)]
-
-    def _expected(self) -> str:
-        return _listed(self.input_variables) or "no variables"
 
 
 def _listed(names: Iterable[Any]) -> str:
@@ -204,13 +200,15 @@ def _part(message: MessageLike) -> MessagesPlaceholder | _Message | _Fixed:
     return MessagesPlaceholder(text[1:-1], optional=optional)
 
 
-def _variables_of(content: Any) -> frozenset[str]:
-    """The variables of a template: of a text, or of the texts in content blocks."""
+def _each_text(content: Any, change: Callable[[str], Any]) -> Any:
+    """Change a template: a text, or the texts in content blocks."""
+    if isinstance(content, str):
+        return change(content)
     if isinstance(content, Mapping):
-        content = list(content.values())
+        return {key: _each_text(value, change) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return frozenset().union(*map(_variables_of, content))
-    return frozenset(_fields(content)) if isinstance(content, str) else frozenset()
+        return [_each_text(value, change) for value in content]
+    return content
 
 
 def _fields(template: str) -> Iterable[str]:
@@ -230,14 +228,8 @@ def _fields(template: str) -> Iterable[str]:
         yield from _fields(specification or "")
 
 
-def _filled(content: Any, values: Values) -> Any:
-    if isinstance(content, str):
-        try:
-            return content.format_map(values)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{content!r} cannot be filled in: {error}") from error
-    if isinstance(content, Mapping):
-        return {key: _filled(value, values) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_filled(value, values) for value in content]
-    return content
+def _filled(template: str, values: Values) -> str:
+    try:
+        return template.format_map(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{template!r} cannot be filled in: {error}") from error

@@ -25,6 +25,8 @@ from callspan.runnables.config import (
 from callspan.runnables.io import ASYNC, IO, SYNC, again, finish
 from callspan.runnables.total import total_of
 
+_Of: TypeAlias = Callable[Concatenate[Input, ...], Output]
+_AFunc: TypeAlias = Callable[..., Any] | None
 _Later: TypeAlias = Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]
 
 
@@ -79,24 +81,13 @@ class RunnableLambda(StreamingBlock[Input, Output]):
 
     @overload
     def __init__(
-        self,
-        func: Callable[Concatenate[Input, ...], _Later[Output]],
-        afunc: Callable[..., Any] | None = None,
-        name: str | None = None,
+        self, func: _Of[Input, _Later[Output]], afunc: _AFunc = None, name: str | None = None
     ) -> None: ...
     @overload
     def __init__(
-        self,
-        func: Callable[Concatenate[Input, ...], Output],
-        afunc: Callable[..., Any] | None = None,
-        name: str | None = None,
+        self, func: _Of[Input, Output], afunc: _AFunc = None, name: str | None = None
     ) -> None: ...
-    def __init__(
-        self,
-        func: Callable[..., Any],
-        afunc: Callable[..., Any] | None = None,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, func: Any, afunc: _AFunc = None, name: str | None = None) -> None:
         given = _Function(func)
         self._sync = None if given.is_async else given
         self._async = given if afunc is None else _Function(afunc)

@@ -8,15 +8,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_none,
-    wait_random,
-)
+import tenacity
 
 from callspan.callbacks.ambient import numbered
 from callspan.callbacks.options import check
@@ -111,23 +103,22 @@ class RunnableRetry(Tries[Input, Output]):
     ) -> None:
         when: Any = retry_exception_types
         is_rule = callable(when) and not isinstance(when, type)
+        # Whether to go on after a cancellation is not for a rule about failures to say.
+        kinds = (Exception,) if is_rule else when
         check(
             {
-                "retry_if_exception_type": () if is_rule else when,
+                "retry_if_exception_type": kinds,
                 "exponential_jitter_params": exponential_jitter_params,
                 "stop_after_attempt": max_attempt_number,
             }
         )
-        # Whether to go on after a cancellation is not for a rule about failures to say.
-        self._retry = retry_if_exception(
-            (lambda error: isinstance(error, Exception) and when(error))
-            if is_rule
-            else (lambda error: isinstance(error, when))
+        self._retry = tenacity.retry_if_exception(
+            lambda error: isinstance(error, kinds) and (not is_rule or when(error))
         )
         self.bound, self.name = bound, bound.get_name()
         self.max_attempt_number = max_attempt_number
         params = exponential_jitter_params or {}
-        self._wait = _wait(**params) if wait_exponential_jitter else wait_none()
+        self._wait = _wait(**params) if wait_exponential_jitter else tenacity.wait_none()
 
     async def _tried(self, call: Try, given: Any, frame: Frame) -> Any:
         io, numbers = frame.io, itertools.count(1)
@@ -138,12 +129,12 @@ class RunnableRetry(Tries[Input, Output]):
             with numbered(frame.run.run_id, "attempt", number):
                 return await call(self.bound, given, child)
 
-        async def tell(state: RetryCallState) -> None:
+        async def tell(state: tenacity.RetryCallState) -> None:
             await io.done(frame.run.on_retry(state))
 
-        retrying = AsyncRetrying(
+        retrying = tenacity.AsyncRetrying(
             sleep=lambda seconds: io.done(io.clock.sleep(seconds)),
-            stop=stop_after_attempt(self.max_attempt_number),
+            stop=tenacity.stop_after_attempt(self.max_attempt_number),
             wait=self._wait,
             retry=self._retry,
             before_sleep=tell,
@@ -154,9 +145,9 @@ class RunnableRetry(Tries[Input, Output]):
 
 def _wait(
     initial: float = 1, max: float = math.inf, exp_base: float = 2, jitter: float = 1
-) -> Callable[[RetryCallState], float]:
+) -> Callable[[tenacity.RetryCallState], float]:
     # tenacity's own sum of these either warns of `initial` or does not know its new name.
-    wait = wait_exponential(multiplier=initial, exp_base=exp_base, max=max) + wait_random(0, jitter)
+    wait = tenacity.wait_exponential(initial, max, exp_base) + tenacity.wait_random(0, jitter)
     return lambda state: min(wait(state), max)
 
 
