@@ -245,12 +245,7 @@ class Runnable(ABC, Generic[Input, Output]):
         Raises:
             ConfigurationError: One of these is of the wrong type.
         """
-        return runnables.RunnableWithFallbacks(
-            self,
-            fallbacks,
-            exceptions_to_handle=exceptions_to_handle,
-            exception_key=exception_key,
-        )
+        return runnables.RunnableWithFallbacks(self, fallbacks, exceptions_to_handle, exception_key)
 
     def get_name(self) -> str:
         """Return the name of its runs."""
@@ -289,9 +284,7 @@ def as_runnable(value: Any) -> Any:
         return value
     if hasattr(value, "invoke"):
         whole = all(hasattr(value, name) for name in ("ainvoke", "transform", "atransform"))
-        if whole:
-            return value
-        return runnables.RunnableLambda(value.invoke, name=type(value).__name__)
+        return value if whole else runnables.RunnableLambda(value.invoke, name=type(value).__name__)
     if isinstance(value, Mapping):
         return runnables.RunnableParallel(value)
     if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):

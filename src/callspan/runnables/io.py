@@ -92,16 +92,11 @@ class _Pulled:
             self._source.close()
 
 
-def _closable(source: Any) -> Any:
-    """Any iterator as an async iterator with `aclose`."""
-
-    async def passed_on() -> AsyncGenerator[Any]:
-        async for chunk in source:
-            yield chunk
-
-    if hasattr(source, "aclose"):
+def _as_async(source: Any) -> Any:
+    """Any iterator as an async iterator."""
+    if hasattr(source, "__anext__"):
         return source
-    return passed_on() if hasattr(source, "__aiter__") else pulled_in_thread(source)
+    return aiter(source) if hasattr(source, "__aiter__") else pulled_in_thread(source)
 
 
 async def again(chunks: Iterable[T]) -> AsyncGenerator[T]:
@@ -155,8 +150,8 @@ class IO:
     """Stream what an async generator yields, in the run that ends with it."""
     next: Callable[..., Any] = anext
     """`next`, or `anext`: with a default."""
-    pull: Callable[[Any], Any] = _closable
-    """Return a stream as something for `async for` and `aclosing`."""
+    pull: Callable[[Any], Any] = _as_async
+    """Return a stream as an async iterator, for an `Owned` to close."""
     as_stream: Callable[[AsyncGenerator[Any]], Any] = lambda source: source
     """Return what an async generator yields as a stream for other blocks."""
     clock: ModuleType = asyncio

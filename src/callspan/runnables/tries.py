@@ -171,7 +171,6 @@ class RunnableWithFallbacks(Tries[Input, Output]):
         self,
         runnable: Runnable[Input, Output],
         fallbacks: Sequence[RunnableLike[Input, Output]],
-        *,
         exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
         exception_key: str | None = None,
     ) -> None:
