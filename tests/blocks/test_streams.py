@@ -12,12 +12,20 @@ from uuid import UUID
 import pytest
 from opentelemetry import trace
 
+from callspan import OTelCallbackHandler
 from callspan.callbacks import AsyncCallbackHandler
 from callspan.errors import ConfigurationError
 from callspan.language_models import FakeListChatModel, GenericFakeChatModel
 from callspan.output_parsers import StrOutputParser
 from callspan.prompts import ChatPromptTemplate
-from callspan.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
+from callspan.runnables import (
+    Runnable,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
+from support import SpanLog
 
 
 def user() -> trace.Tracer:
@@ -399,6 +407,27 @@ def test_the_input_of_a_stream_comes_with_its_end(handler: Any) -> None:
     assert all(args[1] == {"input": ""} for m, args, _ in handler.events if m == "on_chain_start")
     inputs = [kwargs["inputs"] for kwargs in handler.events.of("on_chain_end")]
     assert sorted(inputs) == ["0 1 ", "0 1 ", "x", "x"]
+
+
+def test_the_input_of_a_stream_is_on_its_span_however_it_ends(spans: SpanLog) -> None:
+    """Who looks at a trace of streams wants to see the question, of one that failed above all."""
+
+    def fail(chunks: Iterator[Any]) -> Iterator[Any]:
+        yield from chunks
+        raise LookupError
+
+    listening = {"callbacks": [OTelCallbackHandler(capture_content=True)]}
+    list(RunnableLambda(Source(2).sync, name="works").stream("x", listening))
+    with pytest.raises(LookupError):
+        list(RunnableGenerator(fail, name="fails").stream({"q": "y"}, listening))
+    silent = {"callbacks": [OTelCallbackHandler(capture_content=False)]}
+    list(RunnableLambda(Source(2).sync, name="secret").stream("z", silent))
+    works, fails, secret = (
+        (spans.named(name).attributes or {}) for name in ("works", "fails", "secret")
+    )
+    assert (works["input.value"], works["input.mime_type"]) == ("x", "text/plain")
+    assert fails["input.value"] == '{"q":"y"}'
+    assert "input.value" not in secret
 
 
 def test_a_block_that_does_not_stream_gives_its_output_whole() -> None:

@@ -29,7 +29,7 @@ from callspan.langchain.internals import (
 )
 from callspan.langchain.live import LiveContext, Surroundings, put_away
 from callspan.langchain.runs import LiveRun, open_runs, strand
-from callspan.tracing.attributes import names, of_input
+from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
 from callspan.tracing.registry import Record, Registry
@@ -57,16 +57,6 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         return manager is None or all(
             isinstance(one, OTelCallbackHandler) or one.run_inline for one in manager.handlers
         )
-
-    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """End the span of a chain; the input of a stream is known only now."""
-        self._late_input(run_id, kwargs)
-        super().on_chain_end(outputs, run_id=run_id, **kwargs)
-
-    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """End the span of a chain that raised; the input of a stream is known only now."""
-        self._late_input(run_id, kwargs)
-        super().on_chain_error(error, run_id=run_id, **kwargs)
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """End the span of a model, and note whether its answer came from a cache."""
@@ -105,15 +95,6 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         record = None if event.run_id is None else self._record(event.run_id)
         if record is not None:
             self._interrupts.link(record)
-
-    def _late_input(self, run_id: UUID, told: dict[str, Any]) -> None:
-        record = self._record(run_id) if "inputs" in told and self.gate.captures else None
-        if record is not None and record.span.is_recording():
-            record.start.inputs = told["inputs"]
-            record.span.set_attributes(
-                of_input(record.start, self.gate, openinference=self.openinference)
-            )
-            record.start.inputs = None
 
     @property
     def _interrupts(self) -> Interrupts:

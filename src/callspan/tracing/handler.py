@@ -229,7 +229,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
     # Ends
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """End the span of a chain."""
+        """End the span of a chain; the input of a stream is known only now."""
+        self._late_input(run_id, kwargs)
         self._end(run_id, outputs)
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -247,7 +248,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
         self._end(run_id, documents)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """End the span of a chain that raised."""
+        """End the span of a chain that raised; the input of a stream is known only now."""
+        self._late_input(run_id, kwargs)
         self._end(run_id, None, error)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -386,11 +388,22 @@ class OTelCallbackHandler(BaseCallbackHandler):
         record = registry.open(self, start, parent_run_id, context, told)
         if record is None:
             return
-        if self.gate.captures and record.span.is_recording():
-            record.span.set_attributes(of_input(start, self.gate, openinference=self.openinference))
-        start.inputs = None
+        self._note_input(record)
         if registry.open_runs > self._max_open_runs:
             finish_all(registry.over(self._max_open_runs), "unfinished")
+
+    def _note_input(self, record: Record) -> None:
+        """Record what a run was given, and let go of it."""
+        if self.gate.captures and record.span.is_recording():
+            told = of_input(record.start, self.gate, openinference=self.openinference)
+            record.span.set_attributes(told)
+        record.start.inputs = None
+
+    def _late_input(self, run_id: UUID, told: dict[str, Any]) -> None:
+        record = self._record(run_id) if "inputs" in told else None
+        if record is not None:
+            record.start.inputs = told["inputs"]
+            record.handler._note_input(record)
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
         registry = self._last_registry()
