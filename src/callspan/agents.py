@@ -23,9 +23,10 @@ from callspan.messages import (
 from callspan.outputs import AgentAction, AgentFinish
 from callspan.runnables import Runnable
 from callspan.runnables.block import Frame, StreamingBlock
-from callspan.runnables.calls import together
+from callspan.runnables.calls import Call, together
 from callspan.runnables.component import own_handlers
-from callspan.runnables.total import Total
+from callspan.runnables.config import RunnableConfig
+from callspan.runnables.total import total_of
 from callspan.tools import BaseTool, StructuredTool
 
 __all__ = ["create_agent"]
@@ -116,10 +117,8 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
     async def _stream(
         self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[State, None]:
-        given = Total()
-        async for chunk in source:
-            given.add(chunk)
-        async with Owned(self._states(given.value(), frame, _asked_for_stream)) as states:
+        given = (await total_of(source)).value()
+        async with Owned(self._states(given, frame, _asked_for_stream)) as states:
             async for state in states:
                 yield state
 
@@ -162,30 +161,27 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
 
     async def _results(self, answer: AIMessage, frame: Frame) -> list[ToolMessage]:
         """Have the tools called that a message asks for; return their answers, in its order."""
-        io, known = frame.io, []
+        io, calls = frame.io, list[Call]()
         for call in answer.tool_calls:
             said = f"{answer.text}\n" if answer.text else ""
             log = f"\nCalling {call['name']} with {call['args']}\n{said}"  # handlers print it
             await io.done(frame.run.on_agent_action(AgentAction(call["name"], call["args"], log)))
-            if call["name"] in self._tools:
-                # Not every server gives its calls an id; tools answer a call with a message.
-                given = {**call, "type": "tool_call", "id": call["id"] or ""}
-                known.append(partial(io.invoke(self._tools[call["name"]]), given, frame.child()))
-        limit = frame.config.get("max_concurrency") or len(known) or None
-        outcomes = iter(await together(io, known, limit, return_exceptions=True))
-        results = [
-            _answer_to(call, next(outcomes) if call["name"] in self._tools else self._unknown(call))
-            for call in answer.tool_calls
-        ]
+            tool = self._tools.get(call["name"])
+            # Not every server gives its calls an id; tools answer a call with a message.
+            given = {**call, "type": "tool_call", "id": call["id"] or ""}
+            function = io.invoke(tool) if tool else io.function(self._unknown)
+            calls.append(partial(function, given, frame.child()))
+        limit = frame.config.get("max_concurrency") or len(calls) or None
+        outcomes = await together(io, calls, limit, return_exceptions=True)
+        results = [*map(_answer_to, answer.tool_calls, outcomes)]
         for invalid in answer.invalid_tool_calls:
-            error = InputError(
-                f"the arguments are no JSON object. {invalid['error'] or ''}".strip()
-            )
-            results.append(_answer_to(invalid, error))
+            error = f"the arguments are no JSON object. {invalid['error'] or ''}".strip()
+            results.append(_answer_to(invalid, InputError(error)))
         return results
 
-    def _unknown(self, call: ToolCall) -> Exception:
-        return InputError(
+    async def _unknown(self, call: ToolCall, config: RunnableConfig) -> ToolMessage:
+        """Stands in for a tool that is not there."""
+        raise InputError(
             f"there is no tool {call['name']!r}; there are: {', '.join(self._tools) or 'none'}"
         )
 
@@ -217,9 +213,6 @@ async def _asked(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
 
 
 async def _asked_for_stream(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
-    total = Total()
     stream = frame.io.stream(model)(messages, frame.child(), **frame.kwargs)
-    async with Owned(frame.io.pull(stream)) as chunks:
-        async for chunk in chunks:
-            total.add(chunk)
+    total = await total_of(frame.io.pull(stream))
     return message_chunk_to_message(total.value())

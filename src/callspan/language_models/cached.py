@@ -24,11 +24,9 @@ def cache_of(own: BaseCache | bool | None) -> BaseCache | None:
     Raises:
         ConfigurationError: The model wants the cache of the process, and there is none.
     """
-    if own is None:
-        return get_llm_cache()
     if isinstance(own, BaseCache):
         return own
-    found = get_llm_cache() if own else None
+    found = None if own is False else get_llm_cache()
     if own and found is None:
         raise ConfigurationError(
             "cache=True uses the cache of the process, and there is none: call "

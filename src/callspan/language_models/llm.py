@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.errors import InputError
-from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
+from callspan.language_models.base import BaseLanguageModel
 from callspan.messages import ChatPromptValue, PromptValue, convert_to_messages
 from callspan.outputs import Generation, LLMResult
-from callspan.runnables.base import Configs
-from callspan.runnables.config import config_list
+from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import ASYNC, IO, SYNC, finish
 
 
@@ -72,37 +71,15 @@ class BaseLLM(BaseLanguageModel[str, str]):
         """As `generate`, awaited."""
         return await self._generated(ASYNC, prompts, {**kwargs, "stop": stop})
 
-    def batch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: Configs = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Return the answers to several prompts; see the class."""
-        return finish(self._batched, SYNC, inputs, config, return_exceptions, kwargs)
-
-    async def abatch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: Configs = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[str]:
-        """As `batch`, awaited."""
-        return await self._batched(ASYNC, inputs, config, return_exceptions, kwargs)
-
     async def _batched(
         self,
         io: IO,
         inputs: Sequence[Any],
-        config: Configs,
+        configs: list[RunnableConfig],
         return_exceptions: bool,
         kwargs: dict[str, Any],
     ) -> list[Any]:
-        configs, outputs = config_list(config, len(inputs)), list[Any]()
+        outputs: list[Any] = []
         size = (configs[0].get("max_concurrency") if configs else None) or len(inputs) or 1
         for first in range(0, len(inputs), size):
             some = slice(first, first + size)

@@ -8,7 +8,6 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
-    Collection,
     Generator,
     Iterator,
     Mapping,
@@ -21,7 +20,7 @@ from typing_extensions import TypeVar
 
 from callspan import runnables
 from callspan.callbacks.owned import Owned
-from callspan.errors import ConfigurationError, InputError
+from callspan.errors import ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
 from callspan.runnables.config import (
@@ -126,7 +125,8 @@ class Runnable(ABC, Generic[Input, Output]):
                 the first one.
             kwargs: As for `invoke`.
         """
-        return finish(together, SYNC, *self._calls(SYNC, inputs, config, kwargs), return_exceptions)
+        configs = config_list(config, inputs)
+        return finish(self._batched, SYNC, inputs, configs, return_exceptions, kwargs)
 
     async def abatch(
         self,
@@ -137,7 +137,18 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> list[Output]:
         """As `batch`, in tasks."""
-        return await together(ASYNC, *self._calls(ASYNC, inputs, config, kwargs), return_exceptions)
+        configs = config_list(config, inputs)
+        return await self._batched(ASYNC, inputs, configs, return_exceptions, kwargs)
+
+    async def _batched(
+        self,
+        io: IO,
+        inputs: Sequence[Any],
+        configs: list[RunnableConfig],
+        return_exceptions: bool,
+        kwargs: dict[str, Any],
+    ) -> list[Any]:
+        return await together(io, *self._calls(io, inputs, configs, kwargs), return_exceptions)
 
     def batch_as_completed(
         self,
@@ -148,7 +159,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> Generator[tuple[int, Output]]:
         """Yield `(position, output)` for several inputs as they complete; else as `batch`."""
-        calls = self._calls(SYNC, inputs, config, kwargs)
+        calls = self._calls(SYNC, inputs, config_list(config, inputs), kwargs)
         return drained(as_completed(SYNC, *calls, return_exceptions))
 
     def abatch_as_completed(
@@ -160,14 +171,12 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, Output]]:
         """As `batch_as_completed`, in tasks."""
-        return as_completed(ASYNC, *self._calls(ASYNC, inputs, config, kwargs), return_exceptions)
+        calls = self._calls(ASYNC, inputs, config_list(config, inputs), kwargs)
+        return as_completed(ASYNC, *calls, return_exceptions)
 
     def _calls(
-        self, io: IO, inputs: Sequence[Any], config: Configs, kwargs: dict[str, Any]
+        self, io: IO, inputs: Sequence[Any], configs: list[RunnableConfig], kwargs: dict[str, Any]
     ) -> tuple[list[Call], int | None]:
-        if not isinstance(inputs, Collection):
-            raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
-        configs = config_list(config, len(inputs))
         limit = configs[0].get("max_concurrency") if configs else None
         invoke, pairs = io.invoke(self), zip(inputs, configs, strict=True)
         return [partial(invoke, given, one, **kwargs) for given, one in pairs], limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from callspan.callbacks.base_manager import BaseCallbackManager
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import BaseRunManager
-from callspan.errors import ConfigurationError
+from callspan.errors import ConfigurationError, InputError
 
 DEFAULT_RECURSION_LIMIT: Final = 25
 
@@ -115,13 +115,17 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
 
 
 def config_list(
-    config: RunnableConfig | Sequence[RunnableConfig] | None, length: int
+    config: RunnableConfig | Sequence[RunnableConfig] | None, inputs: Any
 ) -> list[RunnableConfig]:
-    """Return a config for each of so many items: the same, or one each from a list.
+    """Return a config for each input of a batch: the same, or one each from a list.
 
     Raises:
-        ConfigurationError: There are more or fewer configs than items, or one is wrong.
+        InputError: The inputs are no list or the like.
+        ConfigurationError: There are more or fewer configs than inputs, or one is wrong.
     """
+    if not isinstance(inputs, Collection):
+        raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
+    length = len(inputs)
     if isinstance(config, Sequence):
         if len(config) != length:
             raise ConfigurationError(
@@ -132,7 +136,7 @@ def config_list(
     first = rest = checked(config)
     if length > 1 and first.get("run_id") is not None:
         message = "run_id is used for the first item of a batch only"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
         rest = {**first, "run_id": None}
     return [rest if place else first for place in range(length)]
 
