@@ -13,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
@@ -25,9 +25,9 @@ from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
 from callspan.runnables.config import (
     Config,
+    Configs,
     ExponentialJitterParams,
     RetryIf,
-    RunnableConfig,
     config_list,
     merge_configs,
 )
@@ -37,8 +37,6 @@ from callspan.runnables.total import total_of
 Input = TypeVar("Input", contravariant=True, default=Any)
 Output = TypeVar("Output", covariant=True, default=Any)
 Other = TypeVar("Other", default=Any)
-Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
-"""What a batch takes: one config, or one for each input."""
 
 
 class Runnable(ABC, Generic[Input, Output]):
@@ -259,6 +257,12 @@ class Runnable(ABC, Generic[Input, Output]):
     def get_name(self) -> str:
         """Return the name of its runs."""
         return getattr(self, "name", None) or type(self).__name__
+
+    @cached_property
+    def _serialized(self) -> dict[str, Any]:
+        """What handlers are told of a block: its name, and where its class is."""
+        cls = type(self)
+        return {"name": self.get_name(), "id": [*cls.__module__.split("."), cls.__qualname__]}
 
 
 class _Foreign(Protocol[Output]):

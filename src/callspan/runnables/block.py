@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
 
 from callspan.callbacks.drive import acall, call
@@ -71,16 +70,6 @@ class Block(Runnable[Input, Output]):
         told, run_id = self._serialized, config.get("run_id")
         name = config.get("run_name") or told["name"]
         return settings.on_chain_start(told, given, run_id, name=name, run_type=self.run_type)
-
-    @cached_property
-    def _serialized(self) -> dict[str, Any]:
-        return serialized(self)
-
-
-def serialized(block: Runnable[Any, Any]) -> dict[str, Any]:
-    """Return what handlers are told of a block: its name, and where its class is."""
-    cls = type(block)
-    return {"name": block.get_name(), "id": [*cls.__module__.split("."), cls.__qualname__]}
 
 
 class StreamingBlock(Block[Input, Output]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,7 +11,6 @@ from callspan.callbacks.base_manager import BaseCallbackManager
 from callspan.callbacks.listeners import check_handlers
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.block import serialized
 from callspan.runnables.config import Config, RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC
 
@@ -103,7 +101,3 @@ class Component(BaseModel, Runnable[Input, Output]):
         )
         start, name = getattr(configured, self._start_method), config.get("run_name")
         return start(told, given, config.get("run_id"), name=name or told["name"], **extra)
-
-    @cached_property
-    def _serialized(self) -> dict[str, Any]:
-        return serialized(self)

@@ -44,6 +44,8 @@ class RunnableConfig(TypedDict, total=False):
 
 
 Config: TypeAlias = RunnableConfig | None
+Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
+"""What a batch takes: one config, or one for each input."""
 
 
 class ExponentialJitterParams(TypedDict, total=False):
@@ -114,9 +116,7 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
     return whole
 
 
-def config_list(
-    config: RunnableConfig | Sequence[RunnableConfig] | None, inputs: Any
-) -> list[RunnableConfig]:
+def config_list(config: Configs, inputs: Any) -> list[RunnableConfig]:
     """Return a config for each input of a batch: the same, or one each from a list.
 
     Raises:

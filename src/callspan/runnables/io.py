@@ -21,8 +21,7 @@ from typing import Any, Final, TypeVar
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
-from callspan.runnables.aside import pulled_in_thread
-from callspan.runnables.workers import Tasks, ThreadLock, Threads
+from callspan.runnables.aside import Tasks, ThreadLock, Threads, pulled_in_thread
 
 T = TypeVar("T")
 
@@ -46,12 +45,16 @@ def drained(source: AsyncGenerator[T]) -> Generator[T]:
     resume: Callable[..., Any] = source.__anext__
     arguments: tuple[Any, ...] = ()
     while True:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)  # an event loop that runs here must not adopt it
         try:
-            _unhooked(resume, *arguments)
+            resume(*arguments).send(None)
         except StopIteration as stop:
             chunk = stop.value
         except StopAsyncIteration:
             return
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
         try:
             yield chunk
         except BaseException as error:  # it is the source's to answer
@@ -61,16 +64,6 @@ def drained(source: AsyncGenerator[T]) -> Generator[T]:
             resume, arguments = source.athrow, (error,)
         else:
             resume, arguments = source.__anext__, ()
-
-
-def _unhooked(resume: Callable[..., Any], *arguments: Any) -> None:
-    """Take a step without the event loop, if one runs here, adopting the generators involved."""
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        resume(*arguments).send(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
 
 
 class _Pulled:
