@@ -33,8 +33,6 @@ _Later: TypeAlias = Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]
 class _Function:
     """A user's function, and what has to be known of it to call it."""
 
-    __slots__ = ("call", "is_async", "streams", "wants")
-
     def __init__(self, call: Callable[..., Any]) -> None:
         if not callable(call):
             raise ConfigurationError(f"RunnableLambda takes a function, not {type(call).__name__}")
