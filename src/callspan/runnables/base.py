@@ -28,6 +28,7 @@ from callspan.runnables.config import (
     Configs,
     ExponentialJitterParams,
     RetryIf,
+    RunnableConfig,
     config_list,
     merge_configs,
 )
