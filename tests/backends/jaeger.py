@@ -15,6 +15,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from .service import Service, get, poll, running
 
 CONFIG = Path(__file__).with_name("jaeger.yaml")
+_OWN = "@jaeger@"
+"""Prefix of what Jaeger itself notes on a span, say that it has not come whole yet."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Span:
         start_ns: Nanoseconds since the epoch, as is `end_ns`.
         resource: Attributes of the process that sent the span.
         scope: Name of the tracer.
+        links: Trace and span ids of the spans that it is linked to.
     """
 
     trace_id: str
@@ -50,6 +53,7 @@ class Span:
     events: tuple[Event, ...]
     resource: Mapping[str, Any]
     scope: str
+    links: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,16 @@ def _span(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any])
         events=tuple(Event(each["name"], _attributes(each)) for each in span.get("events", ())),
         resource=_attributes(resource),
         scope=scope.get("name", ""),
+        links=tuple((each["traceId"], each["spanId"]) for each in span.get("links", ())),
     )
 
 
 def _attributes(holder: dict[str, Any]) -> dict[str, Any]:
-    return {item["key"]: _value(item["value"]) for item in holder.get("attributes", ())}
+    return {
+        item["key"]: _value(item["value"])
+        for item in holder.get("attributes", ())
+        if not item["key"].startswith(_OWN)
+    }
 
 
 def _value(value: dict[str, Any]) -> Any:
