@@ -130,4 +130,5 @@ def _is_documented(member: Any) -> bool:
 
 
 def _text(member: Any) -> str:
-    return pydoc.getdoc(member).strip()
+    # pydoc.getdoc also looks for comments: slow, and on Python 3.11 not safe in a thread.
+    return (inspect.getdoc(member) or "").strip()
