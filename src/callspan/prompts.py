@@ -26,11 +26,18 @@ class MessagesPlaceholder:
         variable_name: The variable: messages, or what `convert_to_messages` takes.
         optional: Whether the variable may be missing.
         n_messages: How many messages to take, the last ones; all where it is None.
+
+    Raises:
+        InputError: `variable_name` is no string, or `n_messages` not positive.
     """
 
     def __init__(
         self, variable_name: str, *, optional: bool = False, n_messages: int | None = None
     ) -> None:
+        if not isinstance(variable_name, str):
+            raise InputError(f"a placeholder is named by its variable, not {variable_name!r}")
+        if n_messages is not None and n_messages < 1:
+            raise InputError(f"n_messages takes a positive number, not {n_messages!r}")
         self.variable_name = variable_name
         self.optional = optional
         self.n_messages = n_messages
@@ -46,6 +53,10 @@ class _Message:
     """A message with variables in its content."""
 
     def __init__(self, role: str, content: Any) -> None:
+        if not isinstance(content, str | list | tuple):
+            raise InputError(
+                f"the template of a message is a text or a list of content blocks, not {content!r}"
+            )
         (sample,) = convert_to_messages([(role, "-")])
         self._make = partial(type(sample), additional_kwargs=sample.additional_kwargs)
         self._content = content
@@ -104,6 +115,8 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
         partial_variables: Values | None = None,
         name: str | None = None,
     ) -> None:
+        if not isinstance(messages, list | tuple):
+            raise InputError(f"a prompt takes a list of messages, not {type(messages).__name__}")
         self.messages = [_part(message) for message in messages]
         self.partial_variables = dict(partial_variables or {})
         self.name = name
@@ -192,8 +205,8 @@ def _part(message: MessageLike) -> MessagesPlaceholder | _Message | _Fixed:
         return _Message(role, content)
     if isinstance(content, str):  # alone it is optional, as in langchain_core
         content = [content, True]
-    text, optional = content
-    if not (text.startswith("{") and text.endswith("}")):
+    text, optional = content if len(content) == 2 else (content, True)
+    if not (isinstance(text, str) and text.startswith("{") and text.endswith("}")):
         raise InputError(
             f"a placeholder is a variable in braces, such as {{history}}, not {text!r}"
         )

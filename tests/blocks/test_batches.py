@@ -213,6 +213,9 @@ def test_bad_batches_say_what_is_wrong() -> None:
         block.batch(5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a batch takes a list of inputs, not generator"):
         block.batch_as_completed(one for one in [1])  # type: ignore[arg-type]
+    for wrong in ("text", {"k": 1}):
+        with pytest.raises(InputError, match="takes a list of inputs, not"):
+            block.batch(wrong)  # type: ignore[arg-type]
     assert block.batch([]) == []
     assert list(block.batch_as_completed([])) == []
 

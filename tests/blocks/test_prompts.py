@@ -110,6 +110,13 @@ BAD: list[tuple[Any, str]] = [
     ([("human", "{x")], "expected '}' before end of string in '{x'"),
     ([("human", "x}")], "Single '}' encountered"),
     ([3], "cannot make a message of 3"),
+    (
+        [("human", None)],
+        "the template of a message is a text or a list of content blocks, not None",
+    ),
+    ("text", "a prompt takes a list of messages, not str"),
+    (None, "a prompt takes a list of messages, not NoneType"),
+    ([("placeholder", ["history"])], "a variable in braces, such as {history}, not ['history']"),
     ([("placeholder", "history")], "a variable in braces, such as {history}, not 'history'"),
 ]
 
@@ -120,6 +127,14 @@ def test_what_is_no_prompt_says_so(messages: Any, message: str) -> None:
     with pytest.raises(InputError) as raised:
         ChatPromptTemplate.from_messages(messages)
     assert message in str(raised.value)
+
+
+def test_a_placeholder_takes_a_name_and_some_messages() -> None:
+    """The last 0 messages would be all of them."""
+    with pytest.raises(InputError, match="n_messages takes a positive number, not 0"):
+        MessagesPlaceholder("history", n_messages=0)
+    with pytest.raises(InputError, match="named by its variable, not 5"):
+        MessagesPlaceholder(5)  # type: ignore[arg-type]
 
 
 def test_values_that_do_not_fit_say_so() -> None:

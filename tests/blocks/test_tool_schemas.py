@@ -147,3 +147,27 @@ def test_type_without_a_schema_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"send.*no JSON schema.*socket"):
         tool_schema(send)
+
+
+def positional(city: str, /) -> str:
+    """Tell the weather."""
+    return city
+
+
+def private(_city: str) -> str:
+    """Tell the weather."""
+    return _city
+
+
+class Station:
+    def weather(self, city: str) -> str:
+        """Tell the weather."""
+        return city
+
+
+@pytest.mark.parametrize("function", [positional, private, Station.weather])
+def test_arguments_that_have_no_name_for_a_model_say_so(function: Any) -> None:
+    """Each call would fail, with a TypeError that neither the model nor its user can act on."""
+    with pytest.raises(ConfigurationError, match="given its arguments by name"):
+        tool_schema(tool(function))
+    assert tool(Station().weather).invoke({"city": "Rome"}) == "Rome"

@@ -256,6 +256,23 @@ def test_a_disabled_sdk_changes_nothing() -> None:
     assert outcome.stderr == ""
 
 
+def test_a_provider_that_is_not_installed_costs_the_spans_alone() -> None:
+    """The variable may be meant for another program: runs go on, and configure names it."""
+    told = program(
+        """
+        results = [step("answer")]
+        try:
+            configure("shop")
+        except callspan.ConfigurationError as error:
+            results.append(str(error))
+        tell(results)
+        """,
+        {"OTEL_PYTHON_TRACER_PROVIDER": "zzz"},
+    ).told
+    assert told[0] == "answer"
+    assert told[1].startswith("OTEL_PYTHON_TRACER_PROVIDER names no tracer provider")
+
+
 def test_numbers_and_lists_describe_a_resource() -> None:
     """OpenTelemetry's attributes are more than text."""
     attributes = {"a": 1, "b": math.pi, "c": True, "d": ["x", "y"], "e": []}

@@ -124,7 +124,12 @@ def _check_same(before: Options, options: Options) -> None:
 
 
 def _set_up(options: Options) -> Tracing:
-    provider = get_tracer_provider()
+    try:
+        provider = get_tracer_provider()
+    except Exception as error:
+        raise ConfigurationError(
+            "OTEL_PYTHON_TRACER_PROVIDER names no tracer provider that is installed: unset it"
+        ) from error
     if not isinstance(provider, ProxyTracerProvider):
         ineffective = options.about_the_provider()
         if ineffective:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
@@ -123,7 +123,7 @@ def config_list(config: Configs, inputs: Any) -> list[RunnableConfig]:
         InputError: The inputs are no list or the like.
         ConfigurationError: There are more or fewer configs than inputs, or one is wrong.
     """
-    if not isinstance(inputs, Collection):
+    if not isinstance(inputs, Collection) or isinstance(inputs, str | Mapping):
         raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
     length = len(inputs)
     if isinstance(config, Sequence):

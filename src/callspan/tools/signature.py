@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from callspan.errors import ConfigurationError
 from callspan.runnables.config import RunnableConfig, config_for_function
 
 
@@ -36,7 +37,11 @@ class Signature:
         return given
 
     def schema(self, name: str) -> type[BaseModel]:
-        """Return a model of the arguments."""
+        """Return a model of the arguments.
+
+        Raises:
+            ConfigurationError: One of them cannot be given by name.
+        """
         fields: dict[str, Any] = {}
         extra: Any = "ignore"
         for key, parameter in self._parameters.items():
@@ -44,6 +49,12 @@ class Signature:
                 extra = "allow"
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 default = ... if parameter.default is parameter.empty else parameter.default
+                private = key.startswith("_") and default is ...
+                if private or key == "self" or parameter.kind is parameter.POSITIONAL_ONLY:
+                    raise ConfigurationError(
+                        f"the tool {name} is given its arguments by name, which {key} is not fit "
+                        "for: rename it, or wrap the function; of a method, take object.method"
+                    )
                 fields[key] = (self._hints[key], default)
         config = ConfigDict(arbitrary_types_allowed=True, extra=extra)
         doc = inspect.getdoc(self._function)

@@ -16,7 +16,6 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     TracerProvider,
-    get_tracer_provider,
 )
 from typing_extensions import Self
 
@@ -27,7 +26,13 @@ from callspan.tracing.attributes import RunStart, labels, names, of_input
 from callspan.tracing.content import ContentGate
 from callspan.tracing.ending import finish, finish_all, lost_below
 from callspan.tracing.outcome import Outcome, error_type, outcome_of
-from callspan.tracing.registry import Record, Registry, all_registries, registry_of
+from callspan.tracing.registry import (
+    Record,
+    Registry,
+    all_registries,
+    global_provider,
+    registry_of,
+)
 from callspan.tracing.serialize import cut_text
 from callspan.tracing.suppress import is_suppressed
 
@@ -309,14 +314,14 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def _registry(self) -> Registry | None:
         """The registry of this handler's provider; None where no SDK is set up."""
-        provider = get_tracer_provider() if self._provider is None else self._provider
+        provider = global_provider() if self._provider is None else self._provider
         known = self._known
         if known is not None and known[0] is provider:
             return known[1]
         if isinstance(provider, ProxyTracerProvider) and self._provider is not None:
             # A proxy stands for the global provider, once there is one.
-            provider = get_tracer_provider()
-        if isinstance(provider, ProxyTracerProvider | NoOpTracerProvider):
+            provider = global_provider()
+        if provider is None or isinstance(provider, ProxyTracerProvider | NoOpTracerProvider):
             return None
         registry: Registry | None = None
         try:

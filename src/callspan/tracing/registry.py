@@ -33,6 +33,14 @@ _RECENT: Final = 1_000
 """How many finished runs a provider remembers at least, for children that start late."""
 
 
+def global_provider() -> TracerProvider | None:
+    """Return OpenTelemetry's global provider, if the environment does not name one in vain."""
+    try:
+        return get_tracer_provider()
+    except Exception:  # OpenTelemetry has logged it; the program is not to hear of it
+        return None
+
+
 class Record:
     """One open run in one provider."""
 
@@ -105,7 +113,7 @@ class Registry:
     @property
     def is_global(self) -> bool:
         """Whether this is the provider of the application as a whole."""
-        return self.provider is get_tracer_provider()
+        return self.provider is global_provider()
 
     @property
     def open_runs(self) -> int:
