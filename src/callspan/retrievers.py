@@ -58,9 +58,6 @@ class BaseRetriever(Component[str, list[Document]]):
         metadata = {**(config.get("metadata") or {}), **self._get_ls_params()}
         return Ask(given, {**config, "metadata": metadata}, kwargs)
 
-    def _start(self, manager: Any, ask: Ask) -> Any:
-        return self._begin(manager, ask, ask.given, self.metadata)
-
     def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
         if io is SYNC:
             search = _search(self._get_relevant_documents, run)

@@ -137,18 +137,13 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         cache = cached.cache_of(self.cache)
         return Ask(self._prompt(given), config, {"stop": None, **kwargs}, cache)
 
-    def _start(self, manager: Any, ask: Ask, batch_size: int = 1) -> Any:
-        """Start the run; return its manager in a list, or what gives that when awaited."""
-        own = {**(self.metadata or {}), **self._get_ls_params(**ask.kwargs)}
-        return self._begin(
-            manager,
-            ask,
-            [ask.given],
-            own,
-            invocation_params={**self._identifying_params, "_type": self._llm_type, **ask.kwargs},
-            options={"stop": ask.kwargs["stop"]},
-            batch_size=batch_size,
-        )
+    def _told(self, ask: Ask) -> tuple[list[Any], dict[str, Any]]:
+        params = {**self._identifying_params, "_type": self._llm_type, **ask.kwargs}
+        options = {"stop": ask.kwargs["stop"]}
+        return [ask.given], {"invocation_params": params, "options": options, "batch_size": 1}
+
+    def _own_metadata(self, ask: Ask) -> dict[str, Any]:
+        return {**(self.metadata or {}), **self._get_ls_params(**ask.kwargs)}
 
     def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
         return io.then(self._first, self._in_runs(io, [ask], run))
@@ -184,7 +179,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         runs: list[Any] = []
         try:
             for ask in asks:
-                runs += await io.done(self._start(io.manager, ask, batch_size))
+                runs += await io.done(self._start(io.manager, ask, batch_size=batch_size))
         except BaseException as error:  # every handler that was told of a start is told of an end
             for run in runs:
                 with suppress(Exception):

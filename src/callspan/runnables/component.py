@@ -78,18 +78,20 @@ class Component(BaseModel, Runnable[Input, Output]):
         """Check a call, before there is a run."""
 
     @abstractmethod
-    def _start(self, manager: Any, ask: Ask) -> Any:
-        """Start the run by `_begin`."""
-
-    @abstractmethod
     def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
         """Return the output, or what gives it when awaited; the run ends with it."""
 
-    def _begin(
-        self, manager: Any, ask: Ask, given: Any, metadata: dict[str, Any] | None, **extra: Any
-    ) -> Any:
+    def _told(self, ask: Ask) -> tuple[Any, dict[str, Any]]:
+        """Return what the start event says of a call: the input, and further keywords."""
+        return ask.given, {}
+
+    def _own_metadata(self, ask: Ask) -> dict[str, Any] | None:
+        """Return the metadata of this run alone."""
+        return self.metadata
+
+    def _start(self, manager: Any, ask: Ask, **more: Any) -> Any:
         """Start a run with the config's settings and the block's own."""
-        config, told = ask.config, self._serialized
+        config, serialized = ask.config, self._serialized
         configured = manager.for_run(
             config.get("callbacks"),
             self.callbacks,
@@ -97,7 +99,9 @@ class Component(BaseModel, Runnable[Input, Output]):
             config.get("tags"),
             self.tags,
             config.get("metadata"),
-            metadata,
+            self._own_metadata(ask),
         )
         start, name = getattr(configured, self._start_method), config.get("run_name")
-        return start(told, given, config.get("run_id"), name=name or told["name"], **extra)
+        given, told = self._told(ask)
+        keywords = {"name": name or serialized["name"], **told, **more}
+        return start(serialized, given, config.get("run_id"), **keywords)

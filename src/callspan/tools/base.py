@@ -94,17 +94,10 @@ class BaseTool(Component[ToolInput, Any]):
             return Ask(given.get("args", {}), config, kwargs, call_id=given.get("id"))
         return Ask(given, config, kwargs)
 
-    def _start(self, manager: Any, ask: Ask) -> Any:
-        given = ask.given
-        return self._begin(
-            manager,
-            ask,
-            given if isinstance(given, str) else as_text(given),
-            self.metadata,
-            inputs=given if isinstance(given, dict) else None,
-            tool_call_id=ask.call_id,
-            color=_COLOR,
-        )
+    def _told(self, ask: Ask) -> tuple[str, dict[str, Any]]:
+        text = ask.given if isinstance(ask.given, str) else as_text(ask.given)
+        inputs = ask.given if isinstance(ask.given, dict) else None
+        return text, {"inputs": inputs, "tool_call_id": ask.call_id, "color": _COLOR}
 
     def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
         method, signature, own = self._run, self._sync, run

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from typing_extensions import Self, TypedDict, Unpack
 
 from callspan.errors import AsyncOnlyError, ConfigurationError
-from callspan.runnables.aside import in_thread
 from callspan.tools.base import BaseTool, ResponseFormat
 from callspan.tools.signature import Signature
 
@@ -82,7 +81,7 @@ class StructuredTool(BaseTool):
 
     async def _arun(self, *args: Any, **kwargs: Any) -> Any:
         if self.coroutine is None:
-            return await in_thread(self._run, *args, **kwargs)
+            return await super()._arun(*args, **kwargs)
         return await self.coroutine(*args, **kwargs)
 
     @cached_property
