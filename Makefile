@@ -53,11 +53,12 @@ matrix-%:
 backends: $(VENV)/.dev ## Build Jaeger, the Collector and a model for the tests (minutes, once)
 	@$(RUN) tests.backends.build
 
-bench: $(VENV)/.dev ## Measure the cost of a run, as ratios
-	@$(RUN) benchmarks.core
+bench: .venv-bench/.peers ## Measure the cost of a run, as ratios; in LangChain beside other tracers
+	@.venv-bench/bin/python -m benchmarks.core
+	@.venv-bench/bin/python -m benchmarks.langchain
 
 clean: ## Remove the virtual environments and caches
-	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	rm -rf .venv .venv-3.* .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	    .coverage* htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -72,4 +73,12 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "$(VENV): installing what the tests need"
 	@$(RUN) pip install -q --group dev
+	@touch $@
+
+# Other tracers may want other versions of OpenTelemetry than the tests.
+.venv-bench/.peers: pyproject.toml
+	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.demo
+	@echo ".venv-bench: installing other tracers"
+	@.venv-bench/bin/python -m pip install -q --group bench
+	@.venv-bench/bin/python -m pip install -q --group peers || echo "without them, then"
 	@touch $@
