@@ -25,7 +25,7 @@ from callspan.runnables.config import (
 from callspan.runnables.io import ASYNC, IO, SYNC, again, finish
 from callspan.runnables.total import total_of
 
-_Of: TypeAlias = Callable[Concatenate[Input, ...], Output]
+_Of: TypeAlias = "Callable[Concatenate[Input, ...], Output]"  # Python 3.10 takes no ... there
 _AFunc: TypeAlias = Callable[..., Any] | None
 _Later: TypeAlias = Awaitable[Output] | Iterator[Output] | AsyncIterator[Output]
 
