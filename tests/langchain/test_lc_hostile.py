@@ -176,7 +176,10 @@ async def test_after_a_timeout_the_next_call_is_a_sibling(
 async def test_a_manual_cancellation_in_the_same_task(
     config: Any, spans: SpanLog, tracer: Tracer
 ) -> None:
-    """A coroutine that is thrown into by hand leaves no event; its task goes on."""
+    """A coroutine that is thrown into by hand leaves no event; its task goes on.
+
+    The next one's frame may get its place in memory, and with that its id.
+    """
 
     class Slow(Model):
         async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:

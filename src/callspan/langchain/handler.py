@@ -122,10 +122,12 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, context
             )
             return
-        _bury(driver)
         told, run_id = run_id, copy_of(run_id)
+        run, above = open_runs.get(run_id.int), driver
+        if run is None and driver is not None and extra.get("batch_size") == 1:
+            above = driver.f_back  # other runs of its frame are of one that had its id before
+        _bury(above)
         registry = self._registry()
-        run = open_runs.get(run_id.int)
         if registry is None or (run is not None and registry in run.registries):
             return
         around = None
