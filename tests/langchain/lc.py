@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version
 from typing import Any
 
+import pytest
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
@@ -18,11 +20,20 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable
 
+from callspan.langchain.versions import release
 from support import current
 
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 SYNC_WAYS = ("invoke", "stream")
 ASYNC_WAYS = ("ainvoke", "astream")
+
+
+def since(package: str, first: str) -> pytest.MarkDecorator:
+    """A mark for a test of what came with a version of a package."""
+    return pytest.mark.skipif(
+        release(version(package)) < release(first), reason=f"came with {package} {first}"
+    )
+
 
 seen: list[str] = []
 """What was current in the bodies that ran, in their order; emptied before each test."""

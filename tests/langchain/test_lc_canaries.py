@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.context import register_configure_hook
 from langgraph.graph import START, StateGraph
-from lc import Model, Shelf, TextModel, run
+from lc import Model, Shelf, TextModel, run, since
 from typing_extensions import TypedDict
 
 from callspan.langchain import internals
@@ -238,6 +238,7 @@ def test_langgraphs_control_flow_has_one_base() -> None:
     assert issubclass(ParentCommand, internals.graph_control_flow())
 
 
+@since("langchain-core", "0.3.73")
 def test_a_cached_answer_says_that_it_cost_nothing() -> None:
     """`total_cost` of 0 in the message's usage is the only sign of it."""
     from langchain_core.caches import InMemoryCache

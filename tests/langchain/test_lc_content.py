@@ -11,7 +11,7 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
-from lc import WAYS, Model, Shelf, TextModel, look, run
+from lc import WAYS, Model, Shelf, TextModel, look, run, since
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from callspan.langchain import OTelCallbackHandler
@@ -217,6 +217,7 @@ def test_with_content_off_nothing_of_it_leaves(way: str, spans: SpanLog) -> None
     assert PRIVATE.encode() not in encode_spans(spans.ended).SerializeToString()
 
 
+@since("langchain-core", "0.3.73")
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_an_answer_from_the_cache_is_marked(way: str, config: Any, spans: SpanLog) -> None:
     """It cost nothing."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from callspan.langchain.handler import OTelCallbackHandler
 from callspan.langchain.hook import hook
+from callspan.langchain.versions import SUPPORTED
 
 log = logging.getLogger("callspan")
 
@@ -24,6 +25,11 @@ class LangChainInstrumentor:
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether it is switched on."""
         return hook.everywhere is not None
+
+    def instrumentation_dependencies(self) -> tuple[str, ...]:
+        """What has to be installed, in pip's form; tools for OpenTelemetry ask for it."""
+        first, beyond = SUPPORTED["langchain-core"]
+        return (f"langchain-core >= {first}, < {beyond}",)
 
     def instrument(self, **options: Any) -> None:
         """Have every run that starts from now on traced; a second time changes nothing.

@@ -1,7 +1,7 @@
 """What of LangChain, LangGraph and asyncio is read that they do not promise to keep.
 
-Nothing is patched. Each name here has a test in tests/langchain/test_canaries.py, which fails when
-a new version has changed what it stands for.
+Nothing is patched. Each name here has a test in tests/langchain/test_lc_canaries.py, which fails
+when a new version has changed what it stands for.
 """
 
 from __future__ import annotations

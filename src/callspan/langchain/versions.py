@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -10,8 +11,11 @@ from callspan.errors import MissingDependencyError
 
 log = logging.getLogger("callspan")
 
-_SUPPORTED: Final = {"langchain-core": ((0, 3), (2, 0)), "langgraph": ((0, 6), (2, 0))}
-"""The first version of each, and the first one that is too new."""
+SUPPORTED: Final = {"langchain-core": ("0.3.67", "2"), "langgraph": ("0.6", "2")}
+"""The first version of each, and the first one that is too new; `make matrix-langchain` tries them.
+
+0.3.67 is the first langchain-core that LangGraph 0.6 runs with.
+"""
 
 
 def check_versions() -> None:
@@ -20,25 +24,29 @@ def check_versions() -> None:
     Raises:
         MissingDependencyError: if LangChain is not installed.
     """
-    for package, (first, beyond) in _SUPPORTED.items():
+    try:
+        import langchain_core  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"callspan.langchain needs langchain-core ({error}): pip install callspan[langchain]"
+        ) from error
+    for package, (first, beyond) in SUPPORTED.items():
         try:
             found = version(package)
-        except PackageNotFoundError as error:
-            if package == "langchain-core":
-                raise MissingDependencyError(
-                    "callspan.langchain needs LangChain: pip install 'callspan[langchain]'"
-                ) from error
+        except PackageNotFoundError:  # LangGraph need not be there
             continue
-        if not first <= _numbers(found) < beyond:
+        if not release(first) <= release(found) < release(beyond):
             log.warning(
-                "callspan was not tried with %s %s, but with %d.%d up to below %d.%d: spans may "
-                "have wrong parents; tests/langchain/test_lc_canaries.py tells",
+                "callspan was tried with %s from %s to below %s, not with %s: spans may have wrong "
+                "parents or none; nothing else of the program is affected",
                 package,
+                first,
+                beyond,
                 found,
-                *first,
-                *beyond,
             )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+def release(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: (0, 3, 67) of "0.3.67" and of "0.3.67.dev1"."""
+    numbers = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, numbers[0].split("."))) if numbers else ()
