@@ -58,13 +58,14 @@ class _Message:
                 f"the template of a message is a text or a list of content blocks, not {content!r}"
             )
         (sample,) = convert_to_messages([(role, "-")])
-        self._make = partial(type(sample), additional_kwargs=sample.additional_kwargs)
+        more = sample.additional_kwargs
+        self._make: Any = partial(type(sample), additional_kwargs=more) if more else type(sample)
         self._content = content
         self.variables = set[str]()
         _each_text(content, lambda text: self.variables.update(_fields(text)))
 
     def format_messages(self, values: Values) -> list[BaseMessage]:
-        return [self._make(_each_text(self._content, partial(_filled, values=values)))]
+        return [self._make(_each_text(self._content, lambda text: _formatted(text, values)))]
 
 
 class _Fixed:
@@ -241,7 +242,7 @@ def _fields(template: str) -> Iterable[str]:
         yield from _fields(specification or "")
 
 
-def _filled(template: str, values: Values) -> str:
+def _formatted(template: str, values: Values) -> str:
     try:
         return template.format_map(values)
     except (ValueError, TypeError) as error:

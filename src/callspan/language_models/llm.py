@@ -13,7 +13,7 @@ from callspan.errors import InputError
 from callspan.language_models.base import BaseLanguageModel
 from callspan.messages import ChatPromptValue, PromptValue, convert_to_messages
 from callspan.outputs import Generation, LLMResult
-from callspan.runnables.config import RunnableConfig
+from callspan.runnables.config import Items
 from callspan.runnables.io import ASYNC, IO, SYNC, finish
 
 
@@ -72,26 +72,20 @@ class BaseLLM(BaseLanguageModel[str, str]):
         return await self._generated(ASYNC, prompts, {**kwargs, "stop": stop})
 
     async def _batched(
-        self,
-        io: IO,
-        inputs: Sequence[Any],
-        configs: list[RunnableConfig],
-        return_exceptions: bool,
-        kwargs: dict[str, Any],
+        self, io: IO, items: Items, return_exceptions: bool, kwargs: dict[str, Any]
     ) -> list[Any]:
         outputs: list[Any] = []
-        size = (configs[0].get("max_concurrency") if configs else None) or len(inputs) or 1
-        for first in range(0, len(inputs), size):
-            some = slice(first, first + size)
+        size = (items[0][1].get("max_concurrency") if items else None) or len(items) or 1
+        for first in range(0, len(items), size):
+            some = items[first : first + size]
             try:
-                pairs = zip(inputs[some], configs[some], strict=True)
-                asks = [self._ask(one, given, kwargs) for one, given in pairs]
+                asks = [self._ask(given, config, kwargs) for given, config in some]
                 for _, answer in await self._asked(io, asks, len(asks)):
                     outputs.append(self._first([answer]))
             except Exception as error:
                 if not return_exceptions:
                     raise
-                outputs += [error] * len(inputs[some])
+                outputs += [error] * len(some)
         return outputs
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:

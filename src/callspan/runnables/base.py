@@ -27,9 +27,9 @@ from callspan.runnables.config import (
     Config,
     Configs,
     ExponentialJitterParams,
+    Items,
     RetryIf,
-    RunnableConfig,
-    config_list,
+    items_of,
     merge_configs,
 )
 from callspan.runnables.io import ASYNC, IO, SYNC, drained, finish
@@ -124,8 +124,8 @@ class Runnable(ABC, Generic[Input, Output]):
                 the first one.
             kwargs: As for `invoke`.
         """
-        configs = config_list(config, inputs)
-        return finish(self._batched, SYNC, inputs, configs, return_exceptions, kwargs)
+        items = items_of(inputs, config)
+        return finish(self._batched, SYNC, items, return_exceptions, kwargs)
 
     async def abatch(
         self,
@@ -136,18 +136,13 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> list[Output]:
         """As `batch`, in tasks."""
-        configs = config_list(config, inputs)
-        return await self._batched(ASYNC, inputs, configs, return_exceptions, kwargs)
+        items = items_of(inputs, config)
+        return await self._batched(ASYNC, items, return_exceptions, kwargs)
 
     async def _batched(
-        self,
-        io: IO,
-        inputs: Sequence[Any],
-        configs: list[RunnableConfig],
-        return_exceptions: bool,
-        kwargs: dict[str, Any],
+        self, io: IO, items: Items, return_exceptions: bool, kwargs: dict[str, Any]
     ) -> list[Any]:
-        return await together(io, *self._calls(io, inputs, configs, kwargs), return_exceptions)
+        return await together(io, *self._calls(io, items, kwargs), return_exceptions)
 
     def batch_as_completed(
         self,
@@ -158,7 +153,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> Generator[tuple[int, Output]]:
         """Yield `(position, output)` for several inputs as they complete; else as `batch`."""
-        calls = self._calls(SYNC, inputs, config_list(config, inputs), kwargs)
+        calls = self._calls(SYNC, items_of(inputs, config), kwargs)
         return drained(as_completed(SYNC, *calls, return_exceptions))
 
     def abatch_as_completed(
@@ -170,15 +165,12 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, Output]]:
         """As `batch_as_completed`, in tasks."""
-        calls = self._calls(ASYNC, inputs, config_list(config, inputs), kwargs)
+        calls = self._calls(ASYNC, items_of(inputs, config), kwargs)
         return as_completed(ASYNC, *calls, return_exceptions)
 
-    def _calls(
-        self, io: IO, inputs: Sequence[Any], configs: list[RunnableConfig], kwargs: dict[str, Any]
-    ) -> tuple[list[Call], int | None]:
-        limit = configs[0].get("max_concurrency") if configs else None
-        invoke, pairs = io.invoke(self), zip(inputs, configs, strict=True)
-        return [partial(invoke, given, one, **kwargs) for given, one in pairs], limit
+    def _calls(self, io: IO, items: Items, kwargs: dict[str, Any]) -> tuple[list[Call], int | None]:
+        invoke, limit = io.invoke(self), items[0][1].get("max_concurrency") if items else None
+        return [partial(invoke, given, config, **kwargs) for given, config in items], limit
 
     def __or__(self, other: RunnableLike[Any, Other]) -> runnables.RunnableSequence[Input, Other]:
         return runnables.RunnableSequence(self, other)

@@ -46,6 +46,8 @@ class RunnableConfig(TypedDict, total=False):
 Config: TypeAlias = RunnableConfig | None
 Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
 """What a batch takes: one config, or one for each input."""
+Items: TypeAlias = list[tuple[Any, RunnableConfig]]
+"""The inputs of a batch, each with its config."""
 
 
 class ExponentialJitterParams(TypedDict, total=False):
@@ -116,8 +118,8 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
     return whole
 
 
-def config_list(config: Configs, inputs: Any) -> list[RunnableConfig]:
-    """Return a config for each input of a batch: the same, or one each from a list.
+def items_of(inputs: Any, config: Configs) -> Items:
+    """Return each input of a batch with its config: the same, or one each from a list.
 
     Raises:
         InputError: The inputs are no list or the like.
@@ -132,13 +134,13 @@ def config_list(config: Configs, inputs: Any) -> list[RunnableConfig]:
                 f"a batch takes one config, or one for each input: "
                 f"got {len(config)} for {length} inputs"
             )
-        return [checked(one) for one in config]
+        return [(given, checked(one)) for given, one in zip(inputs, config, strict=True)]
     first = rest = checked(config)
     if length > 1 and first.get("run_id") is not None:
         message = "run_id is used for the first item of a batch only"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
         rest = {**first, "run_id": None}
-    return [rest if place else first for place in range(length)]
+    return [(given, rest if place else first) for place, given in enumerate(inputs)]
 
 
 def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
