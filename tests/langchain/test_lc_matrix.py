@@ -10,9 +10,10 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextvars import copy_context
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -361,6 +362,7 @@ def _async_ways(caller: Caller) -> dict[str, Callable[[], Awaitable[Any]]]:
 
 
 NOBODY: Any = Caller(leaf, 1, None, None)  # type: ignore[arg-type]
+# docs/langchain.md has the table of what is impossible, and what to do there.
 IMPOSSIBLE = {
     ("text_model", way): "LangChain gathers the starts of async text models into tasks of their own"
     for way in ("ainvoke", "abatch", "in_task", "gathered", "with_timeout", "in_background")
@@ -425,6 +427,30 @@ def test_async_bodies(
     way: str, kind: str, where: str, config: Any, spans: SpanLog, tracer: Tracer
 ) -> None:
     """One cell of the matrix."""
+    _async_cell(asyncio.run, way, kind, where, config, spans, tracer)
+
+
+@pytest.mark.skipif(find_spec("uvloop") is None, reason="no uvloop for this platform")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["ainvoke", "astream", "two_astreams", "gathered", "in_background"])
+def test_async_bodies_under_uvloop(
+    way: str, kind: str, config: Any, spans: SpanLog, tracer: Tracer
+) -> None:
+    """Its steps have no frame in Python at which to stop looking for callers."""
+    import uvloop
+
+    _async_cell(uvloop.run, way, kind, "in_sequence", config, spans, tracer)
+
+
+def _async_cell(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+    way: str,
+    kind: str,
+    where: str,
+    config: Any,
+    spans: SpanLog,
+    tracer: Tracer,
+) -> None:
     handed = where == "in_sequence" and way not in ("batch", "abatch")
     bare = not handed and ("model" in kind or kind == "retriever")
     runnable, given = KINDS[kind](Body(tracer, config if bare else None))
@@ -441,7 +467,7 @@ def test_async_bodies(
             assert current() == "before"
         assert current() == "nothing"
 
-    asyncio.run(main())
+    run(main())
     assert current() == "nothing"
     if way == "open_astream":  # LangGraph may send no end: the next event finds that out
         gc.collect()
@@ -449,6 +475,7 @@ def test_async_bodies(
         seen.remove("leaf")
     if (kind, way) in IMPOSSIBLE:
         assert set(seen) <= {*Body.sees, "before", "RunnableSequence", "last"}
+        assert seen.count("it") == (4 if way == "gathered" else 0)  # one of the three streams
         return
     assert set(seen) == set(Body.sees)
     counts = Counter(seen)
