@@ -3,6 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTHONS := 3.10 3.11 3.12 3.13
+LANGCHAINS := oldest last-0.3 first-1.0 newest
+langchain-oldest := langchain==0.3.26 langchain-core==0.3.67 langgraph==0.6.0 langgraph-prebuilt==0.6.0
+langchain-last-0.3 := 'langchain<1' 'langchain-core<1' 'langgraph<1'
+langchain-first-1.0 := langchain==1.0.0 langchain-core==1.0.0 langgraph==1.0.0 langgraph-prebuilt==1.0.0
+langchain-newest := langchain langchain-core langgraph
 RUN := $(VENV)/bin/python -m
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -13,10 +18,10 @@ define step
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck unit matrix backends bench clean
+.PHONY: help demo test lint typecheck unit matrix matrix-langchain backends bench clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Answer questions, and show the run tree (MODEL=local: a small model, built once)
 	@$(RUN) callspan.demo
@@ -50,6 +55,12 @@ matrix-%:
 	if [ -n "$$CI" ]; then echo "python$*: not found"; exit 1; fi; \
 	echo "python$*: not found, skipped"
 
+matrix-langchain: $(LANGCHAINS:%=langchain-%) ## The tests of LangChain on the first and last versions of it
+
+langchain-%: .venv-lc-%/.ready
+	@.venv-lc-$*/bin/python -m pip list --format freeze | grep -E '^lang(chain|chain-core|graph)=' | xargs
+	@.venv-lc-$*/bin/python -m pytest -q tests/langchain
+
 backends: $(VENV)/.dev ## Build Jaeger, the Collector and a model for the tests (minutes, once)
 	@$(RUN) tests.backends.build
 
@@ -58,7 +69,7 @@ bench: .venv-bench/.peers ## Measure the cost of a run, as ratios; in LangChain 
 	@.venv-bench/bin/python -m benchmarks.langchain
 
 clean: ## Remove the virtual environments and caches
-	rm -rf .venv .venv-3.* .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	rm -rf .venv .venv-3.* .venv-bench .venv-lc-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	    .coverage* htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -73,6 +84,12 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "$(VENV): installing what the tests need"
 	@$(RUN) pip install -q --group dev
+	@touch $@
+
+.PRECIOUS: .venv-lc-%/.ready
+.venv-lc-%/.ready: pyproject.toml
+	@$(MAKE) --no-print-directory VENV=.venv-lc-$* .venv-lc-$*/.demo
+	@.venv-lc-$*/bin/python -m pip install -q --upgrade --group test langchain-openai $(langchain-$*)
 	@touch $@
 
 # Other tracers may want other versions of OpenTelemetry than the tests.
