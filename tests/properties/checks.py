@@ -11,13 +11,13 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 
 from callspan.callbacks import CallbackManager
-from support import label
 
 from .interpreter import Interpreter
 from .programs import TRACERS, Items
-from .truth import RunTruth, SpanTruth
+from .truth import RunTruth, SpanTruth, Truth, outcome_of
 from .world import World
 
+NUMBERED = ("callspan.run.attempt", "callspan.run.fallback", "callspan.run.cached")
 _EVENTS = {"agent": "chain", "chat_model": "llm"}
 
 
@@ -59,9 +59,10 @@ def _short_collections() -> Iterator[None]:
 
 def _spans(execution: Interpreter) -> Iterator[str]:
     """The span tree of each provider is the tree of calls, and each span ends once."""
-    truth, timeline = execution.truth, execution.world.timeline
+    truth = execution.truth
     ought = [(span, run) for run in truth.runs for span in run.spans.values()]
     ought += [(span, None) for span in truth.user_spans]
+    label = execution.world.label
     for provider, log in execution.world.logs.items():
         found = {label(span): span for span in log.started}
         for name, times in Counter(map(label, log.started)).items():
@@ -83,12 +84,25 @@ def _spans(execution: Interpreter) -> Iterator[str]:
                 continue
             yield from _parent(span, actual, execution.world)
             if run is not None:
-                outcome = (actual.attributes or {}).get("callspan.run.outcome")
-                allowed = _outcomes(run, provider, timeline)
+                attributes = actual.attributes or {}
+                outcome = attributes.get("callspan.run.outcome")
+                allowed = _outcomes(run, provider, execution)
                 if outcome not in allowed:
                     yield f"{span.name} in {provider} is {outcome}, not {allowed}"
+                told = {key: attributes[key] for key in NUMBERED if key in attributes}
+                if told != run.attributes:
+                    yield f"{span.name} in {provider} has {told}, not {run.attributes}"
+                yield from _tokens(run, attributes)
         if found:
             yield f"{', '.join(found)} should have no span in {provider}"
+
+
+def _tokens(run: RunTruth, attributes: Any) -> Iterator[str]:
+    """A model's tokens are on the span of the one run that they were spent for."""
+    if run.kind in ("llm", "chat_model"):
+        tokens = attributes.get("gen_ai.usage.input_tokens")
+        if tokens != run.tokens:
+            yield f"{run.name} has {tokens} tokens, not {run.tokens}"
 
 
 def _left(execution: Interpreter) -> Iterator[str]:
@@ -107,31 +121,47 @@ def _parent(ought: SpanTruth, actual: ReadableSpan, world: World) -> Iterator[st
         yield f"{ought.name} in {ought.provider} has the parent {parent}, not {expected}"
 
 
-def _outcomes(run: RunTruth, provider: str, timeline: list[tuple[str, str, str]]) -> set[str]:
+def _ends(run: RunTruth, truth: Truth) -> list[BaseException | None]:
+    """With which errors a run may have ended; None for a result."""
+    ends = [run.error]
+    if run.unsure:
+        ends += [one.error for one in truth.runs if one.parent is run and one.ended is not None]
+    return ends
+
+
+def _outcomes(run: RunTruth, provider: str, execution: Interpreter) -> set[str]:
     """How a run's span may have ended: as its body did, or cancelled with its parent.
 
     A parent that ends cancelled closes its models, retrievers and tools that are still open. In
     the time between the end of a body and that of its span, both are right.
     """
-    own = {run.outcome} if run.outcome is not None else {"cancelled"}
+    own = {"cancelled"}
+    if run.ended is not None:
+        own = {outcome_of(error) for error in _ends(run, execution.truth)} | (
+            own if run.unsure else set()
+        )
     parent = run.parent
     if parent is None or run.kind in ("chain", "agent") or provider not in parent.spans:
         return own
-    if "cancelled" not in _outcomes(parent, provider, timeline):
+    if "cancelled" not in _outcomes(parent, provider, execution):
         return own
-    closed = _when(("end", provider, parent.name), timeline)
-    started = _when(("start", provider, run.name), timeline)
+    closed = _when("end", provider, parent, execution)
+    started = _when("start", provider, run, execution)
     if closed is None or started is None or started > closed:
         return own
-    over = _when(("body over", "", run.name), timeline)
-    ended = _when(("end", provider, run.name), timeline)
+    over = run.ended
+    ended = _when("end", provider, run, execution)
     if over is None or over > closed:
         return {"cancelled"}
     return own if ended is not None and ended > closed else own | {"cancelled"}
 
 
-def _when(moment: tuple[str, str, str], timeline: list[tuple[str, str, str]]) -> int | None:
-    return timeline.index(moment) if moment in timeline else None
+def _when(what: str, provider: str, run: RunTruth, execution: Interpreter) -> int | None:
+    """When a run's span has started, or ended, on the timeline."""
+    for moment, (happened, where, span) in enumerate(execution.world.timeline):
+        if (happened, where) == (what, provider) and execution.world.label(span) == run.name:
+            return moment
+    return None
 
 
 def _events(execution: Interpreter) -> Iterator[str]:
@@ -155,17 +185,20 @@ def _events(execution: Interpreter) -> Iterator[str]:
                 yield f"{who} did not hear of {run.name}"
                 continue
             kind = _EVENTS.get(run.kind, run.kind)
-            end = "end" if run.outcome == "ok" else "error"
+            ends = _ends(run, truth)
             methods = [event.method for event in events]
             start = "chat_model" if run.kind == "chat_model" else kind
-            if methods != [f"on_{start}_start", f"on_{kind}_{end}"]:
+            allowed = [f"on_{kind}_{'error' if error else 'end'}" for error in ends]
+            if methods[:1] != [f"on_{start}_start"] or methods[1:] not in [
+                [one] for one in allowed
+            ]:
                 yield f"{who} heard {methods} of {run.name}, which ended {run.outcome}"
                 continue
             parent = run.parent.run_id if run.parent else None
             started, ended = events
             if {event.parent_run_id for event in events} != {parent}:
                 yield f"{who} heard of another parent of {run.name}"
-            if started.name != run.name:
+            if started.name != run.called:
                 yield f"{who} heard of {started.name} instead of {run.name}"
             if started.tags != list(run.tags) or ended.tags != list(run.tags):
                 yield f"{who} heard of tags {started.tags} of {run.name}, not {list(run.tags)}"
@@ -173,13 +206,19 @@ def _events(execution: Interpreter) -> Iterator[str]:
                 yield f"{who} heard of {started.metadata} of {run.name}, not {run.metadata}"
             if started.baggage != run.made.baggage:
                 yield f"{who} heard of the start of {run.name} in another context"
-            if not _same_error(run.error, ended.argument):
+            told = ended.argument if methods[1].endswith("_error") else None
+            if not any(_same_error(error, told) for error in ends) and not (
+                run.unsure and outcome_of(told) == "cancelled" and not told.args
+            ):
                 yield f"{who} heard of another error of {run.name}: {ended.argument!r}"
         # A run that was cancelled while its handlers were told of its start has no body.
         for events in heard.values():
             methods = [event.method.rsplit("_")[-1] for event in events]
             never_entered = any(
-                event.name == run.name for event in events for run in truth.runs if not run.entered
+                event.name == run.called
+                for event in events
+                for run in truth.runs
+                if not run.entered
             )
             if not never_entered or methods != ["start", "error"]:
                 yield f"{who} heard of a run that it should not hear: {events}"
@@ -188,4 +227,4 @@ def _events(execution: Interpreter) -> Iterator[str]:
 def _same_error(ought: BaseException | None, told: Any) -> bool:
     if isinstance(ought, GeneratorExit):  # each generator is closed with one of its own
         return isinstance(told, GeneratorExit)
-    return ought is None or told is ought
+    return told is ought

@@ -36,19 +36,19 @@ from callspan import (
 from callspan.callbacks import CallbackManager
 
 from . import programs as p
+from .agents import agent
+from .block_programs import Agent, Composite, ProgramError, Texts
+from .blocks import composite
 from .by_hand import Handle, begin
 from .conductor import Conductor
-from .steps import Chunk, Closed, Steps, captured, drive, finish, in_thread, real
+from .steps import Chunk, Closed, Steps, captured, drive, finish, in_thread, real, signature
 from .streams import DONE, Consumer
+from .texts import texts
 from .truth import ANYBODYS, Place, RunTruth, SpanTruth, Truth
 from .world import World
 
-_REMEMBERED: contextvars.ContextVar[int | None] = contextvars.ContextVar("remembered")
+_REMEMBERED: contextvars.ContextVar[int | None] = contextvars.ContextVar("remembered", default=None)
 """A context variable of the program's own."""
-
-
-class ProgramError(Exception):
-    """What a program raises."""
 
 
 class ProgramExit(BaseException):
@@ -109,13 +109,13 @@ class Interpreter:
         try:
             return await awaitable
         except _CAUGHT as error:
-            return _signature(error)
+            return signature(error)
 
     def _outcome(self, outcome: Callable[[], Any]) -> Any:
         try:
             return outcome()
         except _CAUGHT as error:
-            return _signature(error)
+            return signature(error)
 
     # What the parts of the interpreter share
 
@@ -156,10 +156,10 @@ class Interpreter:
         source = self._pick(getattr(item, "parent", None), here)
         return await begin(
             run,
-            self._handlers(getattr(item, "handlers", ())) if source is None else source[0](),
+            self.handlers(getattr(item, "handlers", ())) if source is None else source[0](),
             is_async=here.is_async,
             direct=self._is_direct(item, source, here),
-            local=self._handlers(item.local),
+            local=self.handlers(item.local),
             tag=here.name,
             metadata={"by hand": here.name},
         )
@@ -188,7 +188,7 @@ class Interpreter:
         if get_value("baggage") != inner.baggage:
             self.wrong.append(f"in {run.name} the baggage is {get_value('baggage')}")
 
-    def _handlers(self, names: tuple[str, ...]) -> list[Any]:
+    def handlers(self, names: tuple[str, ...]) -> list[Any]:
         return [self.world.handlers[name] for name in names]
 
     def _pick(self, parent: int | None, here: Place) -> tuple[Any, RunTruth] | None:
@@ -201,7 +201,8 @@ class Interpreter:
             return False
         return source[1].before.is_async == here.is_async
 
-    def _same_context(self, before: Any, where: str) -> None:
+    def same_context(self, before: Any, where: str) -> None:
+        """Check that the Context is the one before."""
         if self.traced and get_current() is not before:
             self.wrong.append(f"{where} has left another Context: {get_current()}")
 
@@ -223,7 +224,7 @@ class Interpreter:
                 results.append((yield from self._step(item, place.at(index))))
             finally:
                 if not (wild and isinstance(sys.exc_info()[1], (Closed, GeneratorExit))):
-                    self._same_context(before, f"{type(item).__name__} {place.at(index).name}")
+                    self.same_context(before, f"{type(item).__name__} {place.at(index).name}")
         return results
 
     def _step(self, item: Any, place: Place) -> Steps:
@@ -261,6 +262,12 @@ class Interpreter:
                 return await Consumer(self, item, place).consume()
             case p.Zip():
                 return await self._zip(item, place)
+            case Composite():
+                return await composite(self, item, replace(place, is_async=item.is_async))
+            case Texts():
+                return await texts(self, item, replace(place, is_async=item.is_async))
+            case Agent():
+                return await agent(self, item, replace(place, is_async=item.is_async))
             case p.Threads():
                 return await self._threads(item, place)
         assert self._conductor is not None
@@ -282,7 +289,7 @@ class Interpreter:
         except _CAUGHT as error:
             if not item.catches:
                 raise
-            return _signature(error)
+            return signature(error)
         finally:
             yield from self.steps(item.cleanup, place.at(1))
 
@@ -315,7 +322,7 @@ class Interpreter:
             inner = place.configured(item.handlers, name, inherit=item.inherit)
             if self.traced:
                 manager = use_config(
-                    callbacks=self._handlers(item.handlers),
+                    callbacks=self.handlers(item.handlers),
                     tags=[name],
                     metadata={"config": name},
                     inherit=item.inherit,
@@ -383,7 +390,7 @@ class Interpreter:
         run = self.start(item, here)
 
         async def coroutine(path: str) -> Any:
-            return await self._body(item, run, run.inside(here))
+            return await self.body(item.body, run, run.inside(here))
 
         def function(path: str) -> Any:
             return drive(coroutine(path))
@@ -391,10 +398,11 @@ class Interpreter:
         call = self.decorated(coroutine if item.is_async else function, item.kind, here)
         return await call(here.name) if item.is_async else call(here.name)
 
-    async def _body(self, item: p.Call, run: RunTruth, inner: Place) -> Any:
+    async def body(self, items: p.Items, run: RunTruth, inner: Place) -> Any:
+        """Execute the body of a run, which ends with it."""
         self.look(run, inner)
         try:
-            result = await finish(self.steps(item.body, inner))
+            result = await finish(self.steps(items, inner))
         except BaseException as error:
             self.truth.end(run, error)
             raise
@@ -410,7 +418,9 @@ class Interpreter:
 
         async def body(there: Place) -> Any:
             with handle.activate():
-                return await self._body(item, run, replace(run.inside(there), managers=managers))
+                return await self.body(
+                    item.body, run, replace(run.inside(there), managers=managers)
+                )
 
         try:
             if item.late == "thread":
@@ -442,7 +452,7 @@ class Interpreter:
         def branch(index: int) -> Callable[[], Any]:
             inner = replace(there, path=(*place.path, index))
             if context is not None:
-                self._same_context(context, f"the start of a thread at {inner.name}")
+                self.same_context(context, f"the start of a thread at {inner.name}")
             return captured(lambda: drive(finish(self.steps(item.branches[index], inner))))
 
         indexes = range(len(item.branches))
@@ -464,7 +474,7 @@ class Interpreter:
         context = get_current()
 
         async def execute() -> Any:
-            self._same_context(context, f"the start of a task at {place.name}")
+            self.same_context(context, f"the start of a task at {place.name}")
             return await finish(self.steps(items, replace(place, is_async=True)))
 
         return asyncio.create_task(execute())
@@ -527,13 +537,3 @@ def _attached(context: Any) -> Iterator[None]:
         yield
     finally:
         detach(token)
-
-
-def _signature(error: BaseException | None) -> Any:
-    """What is to be the same of an error with and without tracing: the whole chain of it."""
-    if error is None:
-        return None
-    error = real(error)
-    cause = _signature(error.__cause__)
-    context = _signature(error.__context__)
-    return (type(error).__name__, error.args, cause, context)

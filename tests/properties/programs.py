@@ -13,6 +13,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from .block_programs import blocks
+
 Items = tuple[Any, ...]
 
 KINDS = ("chain", "agent", "tool", "retriever", "llm")
@@ -183,6 +185,8 @@ class Grammar:
     """Whether an event loop is around, which KeyboardInterrupt would break."""
     ticks: bool = False
     """Whether tasks are cancelled after a number of turns."""
+    detaches: bool = True
+    """Whether tasks may outlive their place: not where it may be cancelled at any turn."""
     yields: str = "no"
     """Where a body may yield: no; anywhere; bare (not within a block, for it may be closed from
     another context); wild (not in a Try either, for it may be closed in any order, and nobody
@@ -231,13 +235,14 @@ def _item(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
             (4, _stream(g.plain, depth - 1)),
             (2, _within(g, depth - 1)),
             (2, _try(g, depth - 1)),
+            (3, _block(g.plain, depth - 1)),
             (1, _zip(g.plain, depth - 1)),
             (1, _threads(g, depth - 1)),
         ]
         if g.is_async:
             options += [
                 (1, _gather(g.plain, depth - 1)),
-                (1, _detach(g.plain, depth - 1)),
+                (1 * g.detaches, _detach(g.plain, depth - 1)),
                 (3, _cancel(g.plain, depth - 1)),
             ]
         if g.yields in ("anywhere", "bare"):
@@ -297,6 +302,16 @@ def _call(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
         )
         traced = st.builds(Call, st.sampled_from(KINDS), st.just("traced"), coroutine, body)
         return _any_of((1, traced), (1, by_hand))
+
+    return _any_of((1, build(False)), (2 * g.is_async, build(True)))
+
+
+@cache
+def _block(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
+    def build(is_async: bool) -> st.SearchStrategy[Any]:
+        inner = g if is_async else g.sync
+        together = _items(replace(inner, detaches=False), depth)
+        return _any_of(*blocks(_items(inner, depth), together, g.handlers, is_async=is_async))
 
     return _any_of((1, build(False)), (2 * g.is_async, build(True)))
 

@@ -106,6 +106,15 @@ async def agenerate(steps: Steps) -> AsyncGenerator[Any, Any]:
             resume, argument = steps.throw, _stand_in(error)
 
 
+async def pulled(chunks: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
+    """A generator for those who take chunks of both kinds."""
+    try:
+        for chunk in chunks:
+            yield chunk
+    finally:
+        chunks.close()
+
+
 def in_thread(function: Callable[[], Any]) -> Any:
     """Call `function` in a plain thread, which has none of the contexts of this one."""
     outcome: list[Callable[[], Any]] = []
@@ -128,3 +137,13 @@ def captured(function: Callable[[], Any]) -> Callable[[], Any]:
         raise raised
 
     return again
+
+
+def signature(error: BaseException | None) -> Any:
+    """What is to be the same of an error with and without tracing: the whole chain of it."""
+    if error is None:
+        return None
+    error = real(error)
+    cause = signature(error.__cause__)
+    context = signature(error.__context__)
+    return (type(error).__name__, error.args, cause, context)

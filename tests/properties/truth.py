@@ -110,8 +110,8 @@ class RunTruth:
     made: Place
     """What its body would have around it there."""
     spans: dict[str, SpanTruth]
-    attempted: int
-    """When its start was about to be sent, on the timeline."""
+    called: str
+    """The name that handlers hear, which it may share."""
     entered: bool = False
     ended: int | None = None
     """When its body was over."""
@@ -119,6 +119,12 @@ class RunTruth:
     error: BaseException | None = None
     output: Any = None
     run_id: Any = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """What its spans say of its place among others: the `NUMBERED` of `checks`."""
+    tokens: int | None = None
+    """How many it has spent."""
+    unsure: bool = False
+    """Whether it may as well have ended as one of its parts."""
 
     def inside(self, here: Place) -> Place:
         """The place of its body, activated `here`: what the run changes, over what is here."""
@@ -152,7 +158,7 @@ class Truth:
         timeline: When what happened; spans of the SDK note their starts and ends there too.
     """
 
-    def __init__(self, *, has_global: bool, timeline: list[tuple[str, str, str]]) -> None:
+    def __init__(self, *, has_global: bool, timeline: list[tuple[str, str, Any]]) -> None:
         self.has_global = has_global
         self.timeline = timeline
         self.runs: list[RunTruth] = []
@@ -172,6 +178,7 @@ class Truth:
         handlers: tuple[str, ...] = (),
         local: tuple[str, ...] = (),
         metadata: dict[str, Any] | None = None,
+        local_metadata: dict[str, Any] | None = None,
         tags: tuple[str, ...] = (),
         local_tags: tuple[str, ...] = (),
         parent: RunTruth | None = None,
@@ -185,6 +192,7 @@ class Truth:
             handlers: Those passed at run time.
             local: Those of the object.
             metadata: The object's metadata, for descendants too.
+            local_metadata: Its metadata for this run alone.
             tags: The object's tags, for descendants too.
             local_tags: Its tags for this run alone.
             parent: The run whose child manager is used; None for the run around.
@@ -217,11 +225,11 @@ class Truth:
             parent=settings.run,
             hears=tuple(h for h in hears if h not in PROVIDER_OF),
             tags=(*settings.tags, *tags, *local_tags),
-            metadata=all_metadata,
+            metadata={**all_metadata, **(local_metadata or {})},
             before=here,
             made=start,
             spans={},
-            attempted=len(self.timeline),
+            called=f"{kind} {here.name}",
         )
         if not start.suppressed:
             for handler in hears:

@@ -95,7 +95,7 @@ _RECORDERS = {
 class _Log(SpanProcessor):
     """Keeps a provider's spans from their start, and notes on the timeline when they end."""
 
-    def __init__(self, provider: str, timeline: list[tuple[str, str, str]]) -> None:
+    def __init__(self, provider: str, timeline: list[tuple[str, str, Any]]) -> None:
         self.provider = provider
         self.timeline = timeline
         self.started: list[Span] = []
@@ -103,11 +103,11 @@ class _Log(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         self.started.append(span)
-        self.timeline.append(("start", self.provider, label(span)))
+        self.timeline.append(("start", self.provider, span))
 
     def on_end(self, span: ReadableSpan) -> None:
         self.ended.append(span)
-        self.timeline.append(("end", self.provider, label(span)))
+        self.timeline.append(("end", self.provider, span))
 
 
 class _Complaints(logging.Handler):
@@ -133,7 +133,7 @@ class World:
 
     def __init__(self, *, has_global: bool) -> None:
         self.has_global = has_global
-        self.timeline: list[tuple[str, str, str]] = []
+        self.timeline: list[tuple[str, str, Any]] = []
         self.logs = {name: _Log(name, self.timeline) for name in "GAB"}
         self.providers: dict[str, TracerProvider] = {}
         for name, log in self.logs.items():
@@ -150,6 +150,13 @@ class World:
             "B": OTelCallbackHandler(tracer_provider=self.providers["B"]),
         }
         self.complaints: list[str] = []
+        self.names: dict[str, str] = {}
+        """The names in the truth of runs that have to share one, by their ids."""
+
+    def label(self, span: ReadableSpan) -> str:
+        """The name in the truth of the run, or of the user's span, that a span is for."""
+        run_id = (span.attributes or {}).get("callspan.run.id")
+        return self.names.get(str(run_id)) or label(span)
 
     def name_of(self, span: SpanContext | None) -> str | None:
         """The run, or the name of the user's span, that a span context belongs to."""
@@ -158,7 +165,9 @@ class World:
         if span.is_remote:
             return "remote"
         names = {
-            one.context.span_id: label(one) for log in self.logs.values() for one in log.started
+            one.context.span_id: self.label(one)
+            for log in self.logs.values()
+            for one in log.started
         }
         return names.get(span.span_id, "?")
 
