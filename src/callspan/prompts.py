@@ -204,9 +204,8 @@ def _part(message: MessageLike) -> MessagesPlaceholder | _Message | _Fixed:
     role, content = message
     if role != "placeholder":
         return _Message(role, content)
-    if isinstance(content, str):  # alone it is optional, as in langchain_core
-        content = [content, True]
-    text, optional = content if len(content) == 2 else (content, True)
+    alone = not isinstance(content, list | tuple) or len(content) != 2
+    text, optional = (content, True) if alone else content  # as in langchain_core
     if not (isinstance(text, str) and text.startswith("{") and text.endswith("}")):
         raise InputError(
             f"a placeholder is a variable in braces, such as {{history}}, not {text!r}"
