@@ -12,6 +12,7 @@ from callspan.callbacks.owned import Owned
 from callspan.errors import AgentStepsError, ConfigurationError, InputError
 from callspan.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     InvalidToolCall,
     SystemMessage,
@@ -20,6 +21,7 @@ from callspan.messages import (
     convert_to_messages,
     message_chunk_to_message,
 )
+from callspan.messages.tool import read_tool_calls
 from callspan.outputs import AgentAction, AgentFinish
 from callspan.runnables import Runnable
 from callspan.runnables.block import Frame, StreamingBlock
@@ -215,4 +217,11 @@ async def _asked(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
 async def _asked_for_stream(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
     stream = frame.io.stream(model)(messages, frame.child(), **frame.kwargs)
     total = await total_of(frame.io.pull(stream))
-    return message_chunk_to_message(total.value())
+    whole = total.value()
+    answer = message_chunk_to_message(whole)
+    if isinstance(whole, AIMessageChunk) and isinstance(answer, AIMessage):
+        # Of a stream that was cut short, a call with half an argument must not be made.
+        answer.tool_calls, answer.invalid_tool_calls = read_tool_calls(
+            whole.tool_call_chunks, whole=True
+        )
+    return answer

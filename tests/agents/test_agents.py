@@ -13,7 +13,14 @@ from callspan import AgentStepsError, CallspanError, OTelCallbackHandler, traced
 from callspan.agents import create_agent
 from callspan.errors import ConfigurationError, InputError
 from callspan.language_models import GenericFakeChatModel
-from callspan.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from callspan.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from callspan.outputs import ChatGenerationChunk
 from callspan.runnables import RunnableLambda
 from callspan.tools import ToolException, tool
 from support import SpanLog, recording
@@ -453,3 +460,37 @@ def test_a_model_that_answers_no_message_is_named() -> None:
     """A text model cannot lead a conversation."""
     with pytest.raises(ConfigurationError, match="answers with an AIMessage, not str"):
         create_agent(RunnableLambda(lambda _: "text"), []).invoke(QUESTION)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_half_an_argument_is_not_acted_upon(way: str) -> None:
+    """A stream ends in the middle of a call at max_tokens: of a path only a part above is left."""
+
+    class Cut(ScriptedModel):
+        def _stream(self, *args: Any, **kwargs: Any) -> Any:
+            if self.asked:
+                yield from super()._stream(*args, **kwargs)
+                return
+            self.asked.append([])
+            for name, text in (("delete", '{"path": "/home'), (None, "/ada")):
+                part = {"name": name, "args": text, "id": name and "c1", "index": 0}
+                message = AIMessageChunk(content="", tool_call_chunks=[part])
+                yield ChatGenerationChunk(message=message)
+
+    deleted: list[str] = []
+
+    @tool
+    def delete(path: str) -> None:
+        """Delete."""
+        deleted.append(path)
+
+    agent = create_agent(Cut(script=[None, "sorry"]), [delete])
+    if way == "stream":
+        state = list(agent.stream(QUESTION))[-1]
+    else:
+        state = [one async for one in agent.astream(QUESTION)][-1]
+    assert not deleted
+    ((told, status),) = results(state)
+    assert status == "error"
+    assert "the arguments are no JSON" in told
+    assert texts(state)[-1] == "sorry"

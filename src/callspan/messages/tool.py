@@ -92,12 +92,13 @@ def parse_partial_json(text: str) -> Any:
 
 
 def read_tool_calls(
-    chunks: Sequence[ToolCallChunk],
+    chunks: Sequence[ToolCallChunk], *, whole: bool = False
 ) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     """Read what is there so far of streamed tool calls.
 
     Args:
         chunks: The parts, those of one call already merged.
+        whole: Whether nothing more will come: arguments that are not finished are invalid then.
 
     Returns:
         The calls whose arguments are an object, finished or not, and the others.
@@ -106,19 +107,23 @@ def read_tool_calls(
     invalid: list[InvalidToolCall] = []
     for chunk in chunks:
         name, text, call_id = chunk["name"], chunk["args"], chunk["id"]
+        wrong = "the arguments are no object"
         try:
-            args = parse_partial_json(text) if text else {}
-        except (ValueError, RecursionError):
-            args = None
+            args = json.loads(text or "{}", strict=False) if whole else _so_far(text)
+        except (ValueError, RecursionError) as error:
+            args, wrong = None, f"the arguments are no JSON: {error}"
         if isinstance(args, dict):
             calls.append(ToolCall(name=name or "", args=args, id=call_id, type="tool_call"))
         else:
-            invalid.append(
-                InvalidToolCall(
-                    name=name, args=text, id=call_id, error=None, type="invalid_tool_call"
-                )
+            known = InvalidToolCall(
+                name=name, args=text, id=call_id, error=wrong if whole else None
             )
+            invalid.append({**known, "type": "invalid_tool_call"})
     return calls, invalid
+
+
+def _so_far(text: str | None) -> Any:
+    return parse_partial_json(text) if text else {}
 
 
 def _as_content(value: object) -> object:

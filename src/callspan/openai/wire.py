@@ -17,9 +17,11 @@ from callspan.messages import (
     OutputTokenDetails,
     SystemMessage,
     ToolCall,
+    ToolCallChunk,
     ToolMessage,
     UsageMetadata,
 )
+from callspan.messages.tool import read_tool_calls
 from callspan.outputs import ChatGeneration, ChatResult
 
 _ELSEWHERE = frozenset({"thinking", "redacted_thinking", "reasoning", "tool_use"})
@@ -132,19 +134,11 @@ def result_of(reply: Any) -> ChatResult:
 
 
 def _message(message: Any, usage: UsageMetadata | None) -> AIMessage:
-    calls: list[ToolCall] = []
-    invalid: list[InvalidToolCall] = []
-    for call in message.tool_calls or ():
-        name, text = call.function.name, call.function.arguments
-        try:
-            args, wrong = json.loads(text or "{}", strict=False), "the arguments are no object"
-        except (ValueError, RecursionError) as error:
-            args, wrong = None, f"the arguments are no JSON: {error}"
-        if isinstance(args, dict):
-            calls.append(ToolCall(name=name, args=args, id=call.id, type="tool_call"))
-        else:
-            known = InvalidToolCall(name=name, args=text, id=call.id, error=wrong)
-            invalid.append({**known, "type": "invalid_tool_call"})
+    chunks = [
+        ToolCallChunk(name=call.function.name, args=call.function.arguments, id=call.id, index=None)
+        for call in message.tool_calls or ()
+    ]
+    calls, invalid = read_tool_calls(chunks, whole=True)
     return AIMessage(
         content=message.content or "",
         additional_kwargs=extras_of(message),
