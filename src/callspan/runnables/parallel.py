@@ -81,9 +81,8 @@ class RunnablePassthrough(StreamingBlock[Other, Other]):
     async def _invoke(self, given: Any, frame: Frame) -> Any:
         return given
 
-    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
-        async for chunk in source:
-            yield chunk
+    def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+        return source
 
 
 class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
