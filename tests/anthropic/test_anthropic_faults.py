@@ -301,3 +301,35 @@ def test_a_forked_process_has_connections_of_its_own(api: MessagesAPI) -> None:
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
     assert (len(api.requests), api.connections) == (4, 2)
+
+
+class Sent(Reply):
+    """A reply with other fields than the API's."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__()
+        self.fields = fields
+
+    def body(self, model: str) -> dict[str, Any]:
+        return {**super().body(model), **self.fields}
+
+
+async def test_a_server_with_another_api_is_named(
+    api: MessagesAPI, model: ChatAnthropic, spans: SpanLog
+) -> None:
+    """The address of a server of OpenAI's kind answers too, and Python's error would not help."""
+    api.replies = [Sent(content=None, choices=[]), Sent(content="text")]
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="base_url has to be that of an API like"):
+            await model.ainvoke("q")
+    assert [span.attributes["callspan.run.outcome"] for span in spans.ended] == ["error"] * 2
+
+
+def test_a_server_that_does_not_count(api: MessagesAPI, model: ChatAnthropic) -> None:
+    """Servers that imitate the API leave the usage out: that is no reason to lose the answer."""
+    begun, *rest = Reply().streamed("m")
+    begun["message"]["usage"] = None
+    api.replies = [Sent(usage=None), Reply(events=[begun, *rest])]
+    answer = model.invoke("q")
+    assert (answer.text, answer.usage_metadata) == ("1 + 2 = 3", None)
+    assert "".join(chunk.text for chunk in model.stream("q")) == "1 + 2 = 3"

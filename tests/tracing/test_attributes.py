@@ -12,7 +12,16 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from callspan.tracing.attributes import RunStart, at_start, labels, span_kind, span_name
+from callspan.messages import AIMessage
+from callspan.outputs import ChatGeneration, LLMResult
+from callspan.tracing.attributes import (
+    RunStart,
+    at_start,
+    labels,
+    of_output,
+    span_kind,
+    span_name,
+)
 from callspan.tracing.content import ContentGate
 
 RUN_ID = UUID("12345678-1234-5678-1234-567812345678")
@@ -296,6 +305,16 @@ def test_names_that_cannot_be_encoded_are_mended() -> None:
     start = run("tool", "t\ud800", serialized={"description": "d\udfff"})
     for value in [span_name(start), *at_start(start, NOWHERE, GATE).values()]:
         value.encode()
+
+
+def test_lists_of_texts_are_mended_too() -> None:
+    """Why an answer ended, and where it was to end, come from a server and from a model."""
+    start = model({"stop": ["a\ud800"]})
+    message = AIMessage("x", response_metadata={"finish_reason": "stop\ud800"})
+    result = LLMResult(generations=[[ChatGeneration(message=message)]])
+    found = {**at_start(start, NOWHERE, GATE), **of_output(start, result, GATE)}
+    for key in ("gen_ai.request.stop_sequences", "gen_ai.response.finish_reasons"):
+        "".join(found[key]).encode()
 
 
 def test_a_name_or_type_of_the_wrong_type_becomes_text() -> None:

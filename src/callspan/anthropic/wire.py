@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from callspan._sdk.tools import kind_of_choice
-from callspan.errors import InputError
+from callspan.errors import ConfigurationError, InputError
 from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
@@ -151,7 +151,15 @@ def result_of(reply: Any) -> ChatResult:
 
     Args:
         reply: `anthropic.types.Message`.
+
+    Raises:
+        ConfigurationError: The reply is something else: the server has another API.
     """
+    if not isinstance(getattr(reply, "content", None), list):
+        raise ConfigurationError(
+            "the server has answered without `content`: base_url has to be that of an API like "
+            f"Anthropic's, without /v1; the answer was {repr(reply)[:200]}"
+        )
     blocks = [block_of(block) for block in reply.content]
     usage = counts_of(reply.usage)
     message = AIMessage(
@@ -189,13 +197,15 @@ def _text_or_blocks(blocks: list[dict[str, Any]]) -> str | list[Any]:
 
 def counts_of(usage: Any) -> dict[str, Any]:
     """Return the token counts that the API has sent, the ones that everybody looks for first."""
-    sent = block_of(usage)
+    sent = block_of(usage) if usage else {}  # not every server of this API counts
     first = ("input_tokens", "output_tokens")
     return {key: sent[key] for key in first if key in sent} | sent
 
 
-def usage_of(counts: Mapping[str, Any]) -> UsageMetadata:
+def usage_of(counts: Mapping[str, Any]) -> UsageMetadata | None:
     """Return token counts in callspan's form: Anthropic leaves cached tokens out of the input."""
+    if not counts:
+        return None
     read = counts.get("cache_read_input_tokens", 0)
     written = counts.get("cache_creation_input_tokens", 0)
     asked = counts.get("input_tokens", 0) + read + written

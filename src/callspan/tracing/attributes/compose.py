@@ -132,8 +132,12 @@ def _collect(found: dict[str, Any], says: Says, *about: Any) -> None:
     """Add what a function says; what it cannot make sense of is left out, and logged once."""
     try:
         for name, value in says(*about):
-            if value is not None:
-                found[name] = well_formed(value) if type(value) is str else value
+            if type(value) is str:
+                found[name] = well_formed(value)
+            elif type(value) is list:
+                found[name] = [well_formed(one) if type(one) is str else one for one in value]
+            elif value is not None:
+                found[name] = value
     except Exception as error:
         if says not in _failed:
             _failed.add(says)
