@@ -157,7 +157,8 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         """The chunks with ids, and an empty one at the end, if none says that it is the last."""
         chunk, made_id = None, f"{_MADE_ID}{run.run_id}"
         async for chunk in pulled:
-            chunk.message.id = chunk.message.id or made_id
+            if chunk.message.id is None:
+                chunk.message.id = made_id
             _add_metadata(chunk, None)
             yield chunk
         message = chunk and chunk.message

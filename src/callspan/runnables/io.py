@@ -106,10 +106,8 @@ async def _awaited(result: Awaitable[T]) -> T:
     return await result
 
 
-async def _then(
-    make: Callable[[Any], T], function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
-) -> T:
-    return make(await function(*args, **kwargs))
+async def _then(make: Callable[[Any], T], function: Callable[[], Awaitable[Any]]) -> T:
+    return make(await function())
 
 
 def _owned_transform(block: Any) -> Callable[..., Owned]:
@@ -130,7 +128,7 @@ class IO:
     call: Callable[..., Any] = acall
     """Call a function in the run that ends with it; `done` gives its result."""
     then: Callable[..., Any] = _then
-    """Give what the first function makes of what the second one, called with the rest, returns."""
+    """Give what the first function makes of what the second one returns."""
     function: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
     """Return a coroutine function that is written against this, as `call` takes it."""
     invoke: Callable[[Any], Callable[..., Any]] = attrgetter("ainvoke")
@@ -162,7 +160,7 @@ SYNC: Final = IO(
     manager=CallbackManager,
     done=_at_once,
     call=call,
-    then=lambda make, function, /, *args, **kwargs: make(function(*args, **kwargs)),
+    then=lambda make, function: make(function()),
     function=lambda function: partial(finish, function),
     invoke=attrgetter("invoke"),
     stream=attrgetter("stream"),
