@@ -89,6 +89,8 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
     ) -> None:
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
             raise ConfigurationError(f"max_steps takes a positive number, not {max_steps!r}")
+        if not isinstance(tools, Sequence) or isinstance(tools, str):
+            raise ConfigurationError(f"an agent takes a list of tools, not {tools!r}")
         self._tools: dict[str, BaseTool] = {}
         for one in tools:
             made = one if isinstance(one, BaseTool) else StructuredTool.from_function(one)
@@ -98,6 +100,10 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
                     "model can tell them apart"
                 )
             self._tools[made.name] = made
+        if isinstance(model, type) or not hasattr(model, "invoke"):
+            raise ConfigurationError(
+                f"an agent's model is an object such as ChatOpenAI(model=...), not {model!r}"
+            )
         if self._tools and not hasattr(model, "bind_tools"):
             raise ConfigurationError(
                 f"an agent's model needs bind_tools, which {type(model).__name__} has not"

@@ -57,12 +57,12 @@ class InMemoryCache(BaseCache):
         maxsize: The most prompts to keep: beyond that the oldest are forgotten. None: all.
 
     Raises:
-        ConfigurationError: `maxsize` is less than 1.
+        ConfigurationError: `maxsize` is no positive number.
     """
 
     def __init__(self, *, maxsize: int | None = None) -> None:
-        if maxsize is not None and maxsize < 1:
-            raise ConfigurationError(f"maxsize must be at least 1, or None, not {maxsize}")
+        if maxsize is not None and not (isinstance(maxsize, int) and maxsize >= 1):
+            raise ConfigurationError(f"maxsize must be at least 1, or None, not {maxsize!r}")
         self._maxsize = maxsize
         self._kept: dict[tuple[str, str], Sequence[Generation]] = {}
         self._lock = Lock()
@@ -95,8 +95,14 @@ _of_the_process: BaseCache | None = None
 
 
 def set_llm_cache(value: BaseCache | None) -> None:
-    """Set the cache of all models whose own `cache` is None or True; None: no cache."""
+    """Set the cache of all models whose own `cache` is None or True; None: no cache.
+
+    Raises:
+        ConfigurationError: It is no cache.
+    """
     global _of_the_process
+    if value is not None and not isinstance(value, BaseCache):
+        raise ConfigurationError(f"set_llm_cache takes a cache or None, not {value!r}")
     _of_the_process = value
 
 

@@ -434,6 +434,10 @@ def test_functions_are_made_tools() -> None:
     [
         ([add, add], {}, "two tools are called add: give one"),
         ([3], {}, "a tool is made of a function, not int"),
+        (add, {}, "an agent takes a list of tools, not StructuredTool"),
+        ("add", {}, "an agent takes a list of tools, not 'add'"),
+        ([], {"model": "gpt"}, "an agent's model is an object such as ChatOpenAI"),
+        ([], {"model": ScriptedModel}, "an agent's model is an object such as ChatOpenAI"),
         (["add"], {}, "a tool is made of a function, not str"),
         ([add], {"max_steps": 0}, "max_steps takes a positive number, not 0"),
         ([add], {"max_steps": "3"}, "max_steps takes a positive number, not '3'"),

@@ -258,6 +258,10 @@ async def test_in_memory_cache_refuses_no_room() -> None:
     """With no room it would keep nothing, or fail at the first answer."""
     with pytest.raises(ConfigurationError, match="at least 1"):
         InMemoryCache(maxsize=0)
+    with pytest.raises(ConfigurationError, match="at least 1, or None, not '5'"):
+        InMemoryCache(maxsize="5")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="takes a cache or None, not 5"):
+        set_llm_cache(5)  # type: ignore[arg-type]
     cache = InMemoryCache()
     await cache.aupdate("p", "m", [Generation(text="x")])
     await cache.aclear()

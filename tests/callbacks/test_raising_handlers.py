@@ -184,7 +184,13 @@ async def test_a_handler_that_cannot_say_what_it_ignores(is_async: bool, caplog:
         def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
             raise AssertionError
 
+    class Undecided(BaseCallbackHandler):
+        raise_error = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+        def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            raise KeyError
+
     handler = recording()
-    await send(is_async, [Broken(), handler], "on_chain_end")
+    await send(is_async, [Broken(), Undecided(), handler], "on_chain_end")
     assert handler.events.methods == ["on_chain_start", "on_chain_end"]
     assert "Error in Broken" in caplog.text

@@ -15,7 +15,7 @@ from functools import partial
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
-from callspan.callbacks.listeners import Heard, Listener
+from callspan.callbacks.listeners import Heard, Listener, flag
 
 log = logging.getLogger("callspan")
 
@@ -130,7 +130,7 @@ def _verdict(
         error,
         exc_info=log.isEnabledFor(logging.DEBUG),
     )
-    if failure is None and getattr(handler, "raise_error", False):
+    if failure is None and flag(handler, "raise_error", if_broken=False):
         return error
     return failure
 

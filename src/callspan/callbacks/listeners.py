@@ -48,7 +48,7 @@ class Heard:
         others: list[Listener] = []
         never_awaits = True
         for one in listeners:
-            if _flag(one.handler, "run_inline", if_broken=False):
+            if flag(one.handler, "run_inline", if_broken=False):
                 inline.append(one)
                 never_awaits = never_awaits and not one.is_async
             else:
@@ -208,7 +208,7 @@ def _warn_of_near_misses(cls: type, facts: _Facts) -> None:
 
 
 def _listener(handler: Any, event: Event) -> Listener | None:
-    if event.ignore is not None and _flag(handler, event.ignore, if_broken=True):
+    if event.ignore is not None and flag(handler, event.ignore, if_broken=True):
         return None
     call = _ear(handler, event.method)
     text = _ear(handler, LLM_START.method) if event is CHAT_MODEL_START else None
@@ -217,13 +217,14 @@ def _listener(handler: Any, event: Event) -> Listener | None:
     is_async = event.method in coroutines or (
         not hasattr(call, "__func__") and inspect.iscoroutinefunction(call)
     )
-    if text is not None and not _flag(handler, "ignore_llm", if_broken=True):
+    if text is not None and not flag(handler, "ignore_llm", if_broken=True):
         call = _with_text_fallback(call, text)
         is_async = is_async or LLM_START.method in coroutines
     return None if call is None else Listener(call, handler, event, is_async)
 
 
-def _flag(handler: Any, name: str, *, if_broken: bool) -> bool:
+def flag(handler: Any, name: str, *, if_broken: bool) -> bool:
+    """Return an attribute of a handler, which may be a property that raises."""
     try:
         return bool(getattr(handler, name, False))
     except Exception as error:
