@@ -17,7 +17,7 @@ try:
 except ImportError:  # no LangGraph, or one that does not tell of interrupts
     GraphHandler = BaseCallbackHandler  # type: ignore[assignment,misc]
 
-__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow"]
+__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow", "resumes"]
 
 _REMEMBERED: Final = 10_000
 """How many interrupted threads a provider remembers."""
@@ -38,6 +38,11 @@ def is_agent(name: str | None, metadata: Mapping[str, Any], parent: Record | Non
         return False
     above: Mapping[str, Any] = {} if parent is None else parent.start.metadata
     return name == agent or (above.get(MADE_BY), above.get(AGENT_NAME)) != (made_by, agent)
+
+
+def resumes(inputs: Any) -> bool:
+    """Whether a run's input says that it resumes a graph."""
+    return inputs is None or getattr(inputs, "resume", None) is not None
 
 
 def is_control_flow(error: BaseException) -> bool:
@@ -88,14 +93,9 @@ class Interrupts:
                 self._interrupted.pop(next(iter(self._interrupted)), None)
         return True
 
-    def resumed(self, record: Record, inputs: Any) -> None:
-        """Link a run whose input says that it resumes a graph."""
-        if self._interrupted and (inputs is None or getattr(inputs, "resume", None) is not None):
-            self.link(record)
-
     def link(self, record: Record) -> None:
         """Link a run to the interrupted one of the same thread."""
-        thread = _thread(record)
+        thread = _thread(record) if self._interrupted else None
         interrupted = None if thread is None else self._interrupted.get(thread)
         if interrupted is not None and not any(
             link.context == interrupted for link in getattr(record.span, "links", ())

@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 from weakref import ref
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, get_current
 
 from callspan import tracing
 from callspan.callbacks import collector
 from callspan.callbacks.ambient import scope_of
 from callspan.callbacks.ids import copy_of
-from callspan.langchain.graph import GraphHandler, Interrupts, is_agent, is_control_flow
+from callspan.langchain.graph import GraphHandler, Interrupts, is_agent, is_control_flow, resumes
 from callspan.langchain.internals import (
     MADE_BY,
     awaits,
@@ -27,7 +27,7 @@ from callspan.langchain.internals import (
     starts_text_model,
     suspends,
 )
-from callspan.langchain.live import LiveContext, Surroundings, put_away
+from callspan.langchain.live import LiveContext, put_away, surroundings
 from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
@@ -115,57 +115,57 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         metadata: dict[str, Any] | None,
         extra: dict[str, Any],
         context: Context | None = None,
-    ) -> None:
+    ) -> Record | None:
         by_langchain, driver = driver_of(sys._getframe(1))
         if not by_langchain:
-            super()._start(
+            return super()._start(
                 kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, context
             )
-            return
-        told, run_id = run_id, copy_of(run_id)
-        run, above = open_runs.get(run_id.int), driver
+        told, run = run_id, open_runs.get(run_id.int)
+        above = driver
         if run is None and driver is not None and extra.get("batch_size") == 1:
             above = driver.f_back  # other runs of its frame are of one that had its id before
         _bury(above)
         registry = self._registry()
-        if registry is None or (run is not None and registry in run.registries):
-            return
-        around = None
+        if registry is None or (run is not None and registry in run.spans):
+            return None
         if run is None:
-            around = Surroundings(driver)
-            run = LiveRun(run_id, parent_run_id, kind, driver, around.context, around.innermost)
-        parent_run_id = self._parent(run, parent_run_id)
-        if around is not None and parent_run_id is not None:
-            run.around = open_runs.placed(parent_run_id, run.around, driver)
+            run_id = copy_of(told)
+            under, around, innermost = surroundings(driver)
+        else:
+            run_id, around, innermost = run.run_id, run.around, run.innermost
+        parent_run_id = self._parent(parent_run_id, around, innermost)
+        if run is None and parent_run_id is not None:
+            around = open_runs.placed(parent_run_id, around, driver)
         if kind == "chain" and metadata and MADE_BY in metadata:
             parent = None if parent_run_id is None else registry.get(parent_run_id)
             if is_agent(extra.get("name"), metadata, parent):
                 extra = {**extra, "run_type": "agent"}
-        super()._start(
-            kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, run.around
+        record = super()._start(
+            kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, around
         )
-        record = registry.get(run_id)
-        if record is not None:
-            run.traced_in(registry)
-            if kind == "chain":
-                self._interrupts.resumed(record, inputs)
-        elif run.innermost is None:  # tracing is off here, and nothing has to be told apart
-            return
-        elif around is not None:
-            run.enter()
-        if around is not None:
+        if record is None and (innermost is None or innermost.carried):
+            return None  # the span around it, which is current already, stands for its own
+        if run is None:
+            run = LiveRun(run_id, parent_run_id, kind, driver, around, innermost)
             open_runs.add(run)
-            around.attach(run)
+            attach(LiveContext(run, under, innermost))
             _watch(run, told)
             open_runs.keep(self._max_open_runs)
+        if record is not None:
+            run.spans[registry] = record.span
+            if kind == "chain" and resumes(inputs):
+                self._interrupts.link(record)
+        return record
 
-    def _parent(self, run: LiveRun, parent_run_id: UUID | None) -> UUID | None:
+    def _parent(
+        self, parent_run_id: UUID | None, around: Context, innermost: LiveRun | None
+    ) -> UUID | None:
         """The parent of a run: LangChain's, where that is right and was heard of.
 
         LangChain passes over models, retrievers and fallbacks, whose bodies start other runs, and
         callspan's own runs; and it names parents that only LangSmith has seen.
         """
-        innermost = run.innermost
         if parent_run_id is not None:
             if (
                 innermost is not None
@@ -173,18 +173,23 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 and (innermost.parent_run_id == parent_run_id or config_run() == parent_run_id.int)
             ):
                 return innermost.run_id
-            if open_runs.get(parent_run_id.int) or self.get_span_context(parent_run_id):
+            parent = open_runs.get(parent_run_id.int)
+            if parent is not None:
+                return parent.run_id
+            if self.get_span_context(parent_run_id) is not None:
                 return parent_run_id
-        scope = scope_of(run.around)
-        around = None if scope is None else scope.run_id
-        known = around is not None and self.get_span_context(around) is not None
-        return around if known else None
+        scope = scope_of(around)
+        if scope is None or scope.run_id is None or self.get_span_context(scope.run_id) is None:
+            return None
+        return scope.run_id
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
+        ended = open_runs.remove(run_id.int) is not None
+        if ended:
+            put_away()  # a span processor is called outside of the run
         super()._end(run_id, result, error)
-        if open_runs.remove(run_id.int) is not None:
+        if ended:
             _bury(sys._getframe(1))
-            put_away()
 
     def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
         if error is None:
@@ -248,7 +253,7 @@ def _bury(frame: FrameType | None) -> None:
     context, here = get_current(), None
     while isinstance(context, LiveContext):
         run = context.run
-        if run.open and run.kind != "chain" and run.code is not None and not suspends(run.code):
+        if run.open and run.may_die:
             here = here or strand()
             if run.strand == here and not open_runs.on_stack(run, frame):
                 _lost(run)
@@ -262,7 +267,7 @@ def _lost(run: LiveRun) -> None:
 
 
 def _records(run: LiveRun) -> Iterator[Record]:
-    for registry in run.registries:
+    for registry in run.spans:
         record = registry.close(run.run_id)
         if record is not None:
             yield from lost_below(registry, record)

@@ -58,35 +58,38 @@ class LiveContext(Attached):
         else:
             self.base, self.covered_in = under, innermost
             self.direct = True
+        run.base = self.base
 
     def answer(self, frame: FrameType) -> Context:
         """Return the ordinary Context whose span is current for the code of `frame`."""
-        run: LiveRun | None = self.run
-        if not (
-            run is not None
-            and run.open
-            and self.direct
-            and (run.plain or run.run_id.int == config_run())
-        ):
-            run = open_runs.innermost(self, frame)
-        return self._in(run)
+        return self._in(self._innermost(frame))
 
-    def _in(self, run: LiveRun | None) -> Context:
-        if run is None or self.covered_in is run or scope_of(self.base) is run.scope:
-            return self.base
-        return run.inside
-
-    def frozen(self, answer: Context) -> Context:
-        """Return an ordinary Context with this one's values and the span of `answer`."""
-        if answer is self.base:
+    def ordinary(self, run: LiveRun | None) -> Context:
+        """Return an ordinary Context with this one's values, and the span in the body of `run`."""
+        answer = self._in(run)
+        if run is None or answer is self.base or run.base is self.base:
             return answer
         kept = {key: value for key, value in self.base.items() if key not in _LIVE}
         return Context({**kept, **{key: answer[key] for key in _LIVE if key in answer}})
 
+    def _innermost(self, frame: FrameType) -> LiveRun | None:
+        run = self.run
+        if run.open and self.direct and (run.plain or run.run_id.int == config_run()):
+            return run
+        return open_runs.innermost(self, frame)
+
+    def _in(self, run: LiveRun | None) -> Context:
+        """What is current in the body of `run`: `base`, if that was made there."""
+        if run is None or self.covered_in is run:
+            return self.base
+        if run.scope is not None and scope_of(self.base) is run.scope:
+            return self.base
+        return run.inside
+
     # What a mapping can be asked. The dict that this is has nothing in it.
 
     def _as_asked(self) -> Context:
-        return self.frozen(self.answer(sys._getframe(2)))
+        return self.ordinary(self._innermost(sys._getframe(2)))
 
     def get(self, key: str, default: Any = None) -> Any:
         """As a dict's own."""
@@ -133,34 +136,24 @@ class LiveContext(Attached):
         return {**self._as_asked()}
 
 
-class Surroundings:
-    """What a run starts in.
+def surroundings(driver: FrameType | None) -> tuple[Context, Context, LiveRun | None]:
+    """Find out what a run starts in.
 
     Args:
         driver: The frame that is to run the body; None where that is not known.
 
-    Attributes:
-        context: An ordinary Context, with the span that is current there.
-        innermost: The run in whose body that is.
+    Returns:
+        The Context to attach a live one over; an ordinary Context, with the span that is current
+        there; and the run in whose body that is.
     """
-
-    __slots__ = ("_current", "context", "innermost")
-
-    def __init__(self, driver: FrameType | None) -> None:
-        self._current = current = _without_ended(get_current())
-        # The frame itself may have started others just so: the runs of a batch are siblings.
-        above = None if driver is None else driver.f_back
-        self.innermost = open_runs.innermost(current, above)
-        if isinstance(current, LiveContext):
-            self.context = current.frozen(current._in(self.innermost))
-            if not current.run.open:  # or a chain of background tasks would keep every run
-                self._current = self.context
-        else:
-            self.context = current
-
-    def attach(self, run: LiveRun) -> None:
-        """Make the run's live Context current."""
-        attach(LiveContext(run, self._current, run.innermost))
+    current = _without_ended(get_current())
+    # The frame itself may have started others just so: the runs of a batch are siblings.
+    innermost = open_runs.innermost(current, None if driver is None else driver.f_back)
+    if not isinstance(current, LiveContext):
+        return current, current, innermost
+    context = current.ordinary(innermost)
+    # Not over an ended run's: or a chain of background tasks would keep every run.
+    return current if current.run.open else context, context, innermost
 
 
 def put_away() -> None:

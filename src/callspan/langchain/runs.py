@@ -17,6 +17,7 @@ from uuid import UUID
 from weakref import ref
 
 from opentelemetry.context import Context
+from opentelemetry.trace import Span
 
 from callspan.callbacks.ambient import with_place, with_scope
 from callspan.langchain.internals import (
@@ -45,11 +46,14 @@ class LiveRun:
         innermost: The run in whose body it was started.
 
     Attributes:
-        inside: The Context as its body is to see it.
+        base: The Context whose values `around` has, but for what callspan puts into it.
+        scope: What callspan's blocks inherit in its body; None until that was asked for.
+        spans: Its span in each provider; the first one's is current in its body.
         open: Whether it has not ended.
         carried: Whether code that inherits a Context from its body is in its body too: not once
             the body is a generator that waits while its consumer goes on.
         plain: Whether a function drives it, which ends before anything else goes on.
+        may_die: Whether it may end unheard, in which case its driver is gone from its strand.
         strand: The task or thread that it was started in.
         streams: Whether a first chunk has come.
         tries: What it counts its children as, if it tries one after the other; None: not known.
@@ -60,22 +64,24 @@ class LiveRun:
     """
 
     __slots__ = (
+        "_inside",
         "around",
+        "base",
         "carried",
         "code",
         "forget",
         "frame",
         "id_told",
         "innermost",
-        "inside",
         "kind",
+        "may_die",
         "open",
         "parent_run_id",
         "plain",
         "pulls",
-        "registries",
         "run_id",
         "scope",
+        "spans",
         "strand",
         "streams",
         "tried",
@@ -94,44 +100,47 @@ class LiveRun:
         self.run_id = run_id
         self.parent_run_id = parent_run_id
         self.kind = kind
-        self.around = around
-        self.scope = LangChainScope(run_id)
-        self.inside = around
-        self.registries: list[Registry] = []
+        self.around = self.base = around
+        self.scope: LangChainScope | None = None
+        self.spans: dict[Registry, Span] = {}
+        self._inside: Context | None = None
         self.open = True
         self.innermost = innermost
         self.strand = strand()
-        self.forget: Callable[[], object] = _nothing
+        self.forget: Callable[[], object] | None = None
         self.id_told: ref[UUID] | None = None
-        self.frame: int | None = None
-        self.code: CodeType | None = None
-        self.carried = True
-        self.plain = False
         self.streams = False
-        self.tries: str | None = None
         self.tried = 0
         self.pulls: int | None = None
-        if driver is not None:
+        self.tries: str | None = None
+        self.carried = True
+        if driver is None:
+            self.frame: int | None = None
+            self.code: CodeType | None = None
+            self.plain = self.may_die = False
+        else:
             self.driven_by(driver)
-            self.tries = tries(driver, id(driver)) or None
+            self.tries = tries(driver, self.frame) or None
             self.carried = kind != "chain" or not suspends(driver.f_code)
 
     def driven_by(self, driver: FrameType) -> None:
         """Note the frame that runs the body, by its id alone: nothing is kept alive."""
         self.frame, self.code = id(driver), driver.f_code
-        self.plain = not suspends(driver.f_code) and not awaits(driver.f_code)
+        suspended = suspends(driver.f_code)
+        self.plain = not suspended and not awaits(driver.f_code)
+        self.may_die = self.kind != "chain" and not suspended
 
-    def traced_in(self, registry: Registry) -> None:
-        """Give the body the span that the run has in a provider; the first one's is current."""
-        self.registries.append(registry)
-        self.enter()
-
-    def enter(self) -> None:
-        """Work out the Context inside, as the run is now traced."""
-        inside = with_scope(self.scope, self.around)
-        for one in reversed(self.registries):
-            inside = one.run_context(self.run_id, inside)
-        self.inside = inside
+    @property
+    def inside(self) -> Context:
+        """The Context as its body is to see it; few bodies ask for it."""
+        if self._inside is None:
+            if self.scope is None:
+                self.scope = LangChainScope(self.run_id)
+            inside = with_scope(self.scope, self.around)
+            for registry in reversed(self.spans):
+                inside = registry.with_span(self.run_id, self.spans[registry], inside)
+            self._inside = inside
+        return self._inside
 
     @property
     def is_passed_over(self) -> bool:
@@ -142,10 +151,6 @@ class LiveRun:
     def has_no_config(self) -> bool:
         """Whether LangChain's config variable is not set in the body."""
         return self.kind in ("chat_model", "llm", "retriever")
-
-
-def _nothing() -> None:
-    """Most runs have nobody who waits for their end."""
 
 
 def strand() -> int:
@@ -184,9 +189,10 @@ class OpenRuns:
         """Take out a run that ends; None if it is not there."""
         run = self._by_id.pop(key, None)
         if run is not None:
-            run.open, run.innermost = False, None
+            run.open, run.innermost, run.id_told = False, None, None
             self._release(run)
-            run.forget()
+            if run.forget is not None:
+                run.forget()
         return run
 
     def move(self, run: LiveRun, driver: FrameType) -> None:
@@ -196,12 +202,11 @@ class OpenRuns:
         self._by_frame[id(driver)] = (*self._by_frame.get(id(driver), ()), run)
 
     def _release(self, run: LiveRun) -> None:
-        if run.frame is not None:
-            rest = tuple(one for one in self._by_frame.get(run.frame, ()) if one is not run)
-            if rest:
-                self._by_frame[run.frame] = rest
-            else:
-                self._by_frame.pop(run.frame, None)
+        if run.frame is None:
+            return
+        runs = self._by_frame.pop(run.frame, ())
+        if len(runs) > 1:
+            self._by_frame[run.frame] = tuple(one for one in runs if one is not run)
 
     def driven(self, frame: FrameType) -> LiveRun | None:
         """The newest open run that a frame drives."""
@@ -231,6 +236,8 @@ class OpenRuns:
             context: The current Context.
             frame: The frame, whose callers are looked at.
         """
+        if not self._by_id and not isinstance(context, Attached):
+            return None
         by_frame = self._by_frame
         while frame is not None:
             code = frame.f_code

@@ -365,7 +365,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         metadata: dict[str, Any] | None,
         extra: dict[str, Any],
         context: Context | None = None,
-    ) -> None:
+    ) -> Record | None:
         registry = self._registry()
         if context is None:
             context = get_current()
@@ -374,7 +374,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             or is_suppressed(context)
             or registry.would_drop(parent_run_id, context)
         ):
-            return
+            return None
         serialized = serialized or {}
         start = RunStart(
             kind,
@@ -392,10 +392,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
         )
         record = registry.open(self, start, parent_run_id, context, told)
         if record is None:
-            return
+            return None
         self._note_input(record)
         if registry.open_runs > self._max_open_runs:
             finish_all(registry.over(self._max_open_runs), "unfinished")
+        return record
 
     def _note_input(self, record: Record) -> None:
         """Record what a run was given, and let go of it."""

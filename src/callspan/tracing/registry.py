@@ -225,6 +225,10 @@ class Registry:
             span = NonRecordingSpan(ended)
         else:
             return context
+        return self.with_span(run_id, span, context)
+
+    def with_span(self, run_id: UUID, span: Span, context: Context) -> Context:
+        """Return `context` with the span that a run has in this provider; see `run_context`."""
         around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if around is None:
             return Context(
