@@ -54,11 +54,11 @@ class BaseRetriever(Component[str, list[Document]]):
         short = name[9:] if name.startswith("Retriever") else name.removesuffix("Retriever")
         return {"ls_retriever_name": short.lower()}
 
-    def _ask(self, given: str, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+    def _ask_of(self, given: str, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         metadata = {**(config.get("metadata") or {}), **self._get_ls_params()}
         return Ask(given, {**config, "metadata": metadata}, kwargs)
 
-    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
+    def _answer_to(self, io: IO, ask: Ask, run: Any) -> Any:
         if io is SYNC:
             search = _search(self._get_relevant_documents, run)
         elif type(self)._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:

@@ -60,7 +60,7 @@ class ChatAnthropic(SDKChatModel):
         names = ("model", "max_tokens", *_SAMPLING, "stop_sequences")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
-    def _tools(
+    def _tool_arguments(
         self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
     ) -> dict[str, Any]:
         return tools_of(tools, choice)

@@ -96,11 +96,11 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
     # What a kind of model says of itself
 
     @abstractmethod
-    def _prompt(self, given: Any) -> Any:
+    def _prompt_of(self, given: Any) -> Any:
         """Return what the model takes of an input."""
 
     @abstractmethod
-    def _answers(self, runs: list[Any], result: Any) -> list[LLMResult]:
+    def _answers_of(self, runs: list[Any], result: Any) -> list[LLMResult]:
         """Return the answers to each prompt, of what `_generate` returned."""
 
     def _from_cache(self, kept: list[Any], run: Any) -> list[Any]:
@@ -108,15 +108,15 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         return kept
 
     @abstractmethod
-    def _output(self, generation: Any) -> Any:
+    def _output_of(self, generation: Any) -> Any:
         """Return what a block gives: of an answer, or of a chunk of one."""
 
-    def _chunks(self, pulled: Any, run: Any) -> Any:
+    def _chunks_of(self, pulled: Any, run: Any) -> Any:
         """Return a stream's chunks as handlers are told of them, an async iterator."""
         return pulled
 
     @abstractmethod
-    def _sum(self, chunks: list[Any]) -> Any:
+    def _sum_of(self, chunks: list[Any]) -> Any:
         """Return chunks as one."""
 
     # What follows from it
@@ -133,11 +133,11 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         """As `stream`, for `async for`."""
         return self._streamed(ASYNC, input, config, kwargs)
 
-    def _ask(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+    def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         cache = cached.cache_of(self.cache)
-        return Ask(self._prompt(given), config, {"stop": None, **kwargs}, cache)
+        return Ask(self._prompt_of(given), config, {"stop": None, **kwargs}, cache)
 
-    def _told(self, ask: Ask) -> tuple[list[Any], dict[str, Any]]:
+    def _told_of(self, ask: Ask) -> tuple[list[Any], dict[str, Any]]:
         params = {**self._identifying_params, "_type": self._llm_type, **ask.kwargs}
         options = {"stop": ask.kwargs["stop"]}
         return [ask.given], {"invocation_params": params, "options": options, "batch_size": 1}
@@ -145,23 +145,25 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
     def _own_metadata(self, ask: Ask) -> dict[str, Any]:
         return {**(self.metadata or {}), **self._get_ls_params(**ask.kwargs)}
 
-    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
-        return io.then(self._first, self._in_runs(io, [ask], run))
+    def _answer_to(self, io: IO, ask: Ask, run: Any) -> Any:
+        return io.then(self._first_output, self._in_runs(io, [ask], run))
 
-    def _first(self, answers: list[LLMResult]) -> Any:
-        return self._output(answers[0].generations[0][0])
+    def _first_output(self, answers: list[LLMResult]) -> Any:
+        return self._output_of(answers[0].generations[0][0])
 
-    async def _generated(self, io: IO, prompts: Sequence[Any], kwargs: dict[str, Any]) -> LLMResult:
+    async def _generate_in_runs(
+        self, io: IO, prompts: Sequence[Any], kwargs: dict[str, Any]
+    ) -> LLMResult:
         """What `generate` returns: its keywords are a config's and the model's, in one."""
         keys = kwargs.keys() & {"callbacks", "tags", "metadata", "run_name", "run_id"}
         config = checked({key: kwargs.pop(key) for key in keys})
         rest: RunnableConfig = {**config, "run_id": None}
         asks = [
-            self._ask(prompt, rest if place else config, kwargs)
+            self._ask_of(prompt, rest if place else config, kwargs)
             for place, prompt in enumerate(prompts)
         ]
         batches = [asks] if self._takes_batches else [[ask] for ask in asks]
-        calls = [partial(self._asked, io, batch, len(asks)) for batch in batches]
+        calls = [partial(self._asked_in_runs, io, batch, len(asks)) for batch in batches]
         made = await together(io, calls, None) if io is ASYNC else [await one() for one in calls]
         runs, answers = zip(*[pair for batch in made for pair in batch], strict=True)
         return LLMResult(
@@ -174,12 +176,14 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         """Return what `generate` says of several answers together."""
         return {}
 
-    async def _asked(self, io: IO, asks: list[Ask], batch_size: int) -> list[tuple[Any, LLMResult]]:
+    async def _asked_in_runs(
+        self, io: IO, asks: list[Ask], batch_size: int
+    ) -> list[tuple[Any, LLMResult]]:
         """Ask the model once; return each prompt's run, and the answers to it."""
         runs: list[Any] = []
         try:
             for ask in asks:
-                runs += await io.done(self._start(io.manager, ask, batch_size=batch_size))
+                runs += await io.done(self._start_run(io.manager, ask, batch_size=batch_size))
         except BaseException as error:  # every handler that was told of a start is told of an end
             for run in runs:
                 with suppress(Exception):
@@ -190,7 +194,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
 
     def _in_runs(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:
         """A function that asks the model once, and gives the answers to all prompts."""
-        body, hits = self._asking(io, asks, runs), set[int]()
+        body, hits = self._request_of(io, asks, runs), set[int]()
         if asks[0].cache is not None:
             body = partial(io.function(self._looked_up), io, asks, runs, hits)
         for place, run in enumerate(runs):  # the first run is the innermost, and ends first
@@ -198,11 +202,11 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
             body = partial(io.call, run, body, report=itemgetter(place), extra=extra)
         return body
 
-    def _asking(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:
+    def _request_of(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:
         generate = self._generate if io is SYNC else self._agenerate
         given = [ask.given for ask in asks] if self._takes_batches else asks[0].given
         request = partial(generate, given, run_manager=runs[0], **asks[0].kwargs)
-        return partial(io.then, partial(self._answers, runs), request)
+        return partial(io.then, partial(self._answers_of, runs), request)
 
     async def _looked_up(
         self, io: IO, asks: list[Ask], runs: list[Any], hits: set[int]
@@ -219,7 +223,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
                 answers[place] = LLMResult(generations=[found])
         new = [place for place in range(len(asks)) if place not in hits]
         if new:
-            request = self._asking(io, [asks[n] for n in new], [runs[n] for n in new])
+            request = self._request_of(io, [asks[n] for n in new], [runs[n] for n in new])
             for place, answer in zip(new, await io.done(request()), strict=True):
                 answers[place] = answer
                 await cached.update(io, kept, keys[place], answer.generations[0])
@@ -236,22 +240,22 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         if source is None:
             yield await io.done(io.invoke(self)(given, config, **kwargs))
             return
-        ask = self._ask(given, checked(config), kwargs)
-        (run,) = await io.done(self._start(io.manager, ask))
+        ask = self._ask_of(given, checked(config), kwargs)
+        (run,) = await io.done(self._start_run(io.manager, ask))
         chunks: list[Any] = []
         whole: list[Any] = []
 
         async def body() -> AsyncGenerator[Any, None]:
             async with Owned(io.pull(source(ask.given, **ask.kwargs))) as pulled:
-                async for chunk in self._chunks(pulled, run):
+                async for chunk in self._chunks_of(pulled, run):
                     chunks.append(chunk)
-                    output = self._output(chunk)
+                    output = self._output_of(chunk)
                     token = output if isinstance(output, str) else output.content
                     await io.done(run.on_llm_new_token(token, chunk=chunk))
                     yield output
             if not chunks:
                 raise InputError("the model's stream ended without a chunk")
-            whole.append(self._sum(chunks))
+            whole.append(self._sum_of(chunks))
 
         def so_far(error: BaseException | None) -> dict[str, Any]:
             """What there is of an answer that broke off."""
@@ -259,7 +263,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
                 return {}
             made: list[Any] = []
             with suppress(Exception):  # chunks that cannot be added may be why it broke off
-                made = [[self._sum(chunks)]] if chunks else []
+                made = [[self._sum_of(chunks)]] if chunks else []
             return {"response": LLMResult(generations=made)}
 
         output = io.in_run(run, body(), None, lambda: LLMResult(generations=[whole]), so_far)

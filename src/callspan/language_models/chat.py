@@ -68,13 +68,13 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
                 as in a config, and what else the model takes.
         """
-        return finish(self._generated, SYNC, messages, {**kwargs, "stop": stop})
+        return finish(self._generate_in_runs, SYNC, messages, {**kwargs, "stop": stop})
 
     async def agenerate(
         self, messages: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
     ) -> LLMResult:
         """As `generate`, at the same time."""
-        return await self._generated(ASYNC, messages, {**kwargs, "stop": stop})
+        return await self._generate_in_runs(ASYNC, messages, {**kwargs, "stop": stop})
 
     def bind_tools(
         self,
@@ -95,9 +95,9 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
             ConfigurationError: A tool is none, or there is no such choice.
             NotImplementedError: This model calls no tools.
         """
-        return self.bind(**self._tools(tools, tool_choice), **kwargs)
+        return self.bind(**self._tool_arguments(tools, tool_choice), **kwargs)
 
-    def _tools(
+    def _tool_arguments(
         self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
     ) -> dict[str, Any]:
         """Return what a call says of tools, and of which of them to call, as its arguments."""
@@ -127,10 +127,10 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         source = RunnableParallel(raw=model) if include_raw else model
         return source | StructuredOutput(schema, name, include_raw=include_raw)
 
-    def _prompt(self, given: Any) -> list[BaseMessage]:
+    def _prompt_of(self, given: Any) -> list[BaseMessage]:
         return convert_to_messages(given)
 
-    def _answers(self, runs: list[Any], result: ChatResult) -> list[LLMResult]:
+    def _answers_of(self, runs: list[Any], result: ChatResult) -> list[LLMResult]:
         generations, output = result.generations, result.llm_output
         _complete(generations, runs[0], output if len(generations) == 1 else None)
         return [LLMResult(generations=[generations], llm_output=output)]
@@ -147,13 +147,13 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
         _complete(kept, run, None)
         return kept
 
-    def _output(self, generation: ChatGeneration) -> Any:
+    def _output_of(self, generation: ChatGeneration) -> Any:
         return generation.message
 
-    def _sum(self, chunks: list[Any]) -> ChatGenerationChunk | None:
+    def _sum_of(self, chunks: list[Any]) -> ChatGenerationChunk | None:
         return merge_chat_generation_chunks(chunks)
 
-    async def _chunks(self, pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
+    async def _chunks_of(self, pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
         """The chunks with ids, and an empty one at the end, if none says that it is the last."""
         chunk, made_id = None, f"{_MADE_ID}{run.run_id}"
         async for chunk in pulled:

@@ -62,7 +62,7 @@ class FakeListLLM(_InTurn, BaseLLM):
 class _FakeChatModel(BaseChatModel):
     model_config = ConfigDict(extra="forbid")
 
-    def _tools(self, tools: Sequence[Any], choice: Any) -> dict[str, Any]:
+    def _tool_arguments(self, tools: Sequence[Any], choice: Any) -> dict[str, Any]:
         return {"tools": [tool_schema(one) for one in tools], "tool_choice": choice}
 
 

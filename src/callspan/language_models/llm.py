@@ -63,13 +63,13 @@ class BaseLLM(BaseLanguageModel[str, str]):
             kwargs: `callbacks`, `tags`, `metadata`, `run_name` and `run_id` (of the first run)
                 as in a config, and what else the model takes.
         """
-        return finish(self._generated, SYNC, prompts, {**kwargs, "stop": stop})
+        return finish(self._generate_in_runs, SYNC, prompts, {**kwargs, "stop": stop})
 
     async def agenerate(
         self, prompts: Sequence[Any], stop: list[str] | None = None, **kwargs: Any
     ) -> LLMResult:
         """As `generate`, awaited."""
-        return await self._generated(ASYNC, prompts, {**kwargs, "stop": stop})
+        return await self._generate_in_runs(ASYNC, prompts, {**kwargs, "stop": stop})
 
     async def _batched(
         self, io: IO, items: Items, return_exceptions: bool, kwargs: dict[str, Any]
@@ -79,9 +79,9 @@ class BaseLLM(BaseLanguageModel[str, str]):
         for first in range(0, len(items), size):
             some = items[first : first + size]
             try:
-                asks = [self._ask(given, config, kwargs) for given, config in some]
-                for _, answer in await self._asked(io, asks, len(asks)):
-                    outputs.append(self._first([answer]))
+                asks = [self._ask_of(given, config, kwargs) for given, config in some]
+                for _, answer in await self._asked_in_runs(io, asks, len(asks)):
+                    outputs.append(self._first_output([answer]))
             except Exception as error:
                 if not return_exceptions:
                     raise
@@ -91,21 +91,21 @@ class BaseLLM(BaseLanguageModel[str, str]):
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((one for one in llm_outputs if one), {})  # the first has what was said of all
 
-    def _prompt(self, given: Any) -> str:
+    def _prompt_of(self, given: Any) -> str:
         if isinstance(given, str):
             return given
         if not isinstance(given, PromptValue):
             given = ChatPromptValue(messages=convert_to_messages(given))
         return given.to_string()  # type: ignore[no-any-return]
 
-    def _answers(self, runs: list[Any], result: LLMResult) -> list[LLMResult]:
+    def _answers_of(self, runs: list[Any], result: LLMResult) -> list[LLMResult]:
         answers = result.flatten()
         if len(answers) != len(runs):
             raise InputError(f"the model gave {len(answers)} answers to {len(runs)} prompts")
         return answers
 
-    def _output(self, generation: Generation) -> Any:
+    def _output_of(self, generation: Generation) -> Any:
         return generation.text
 
-    def _sum(self, chunks: list[Any]) -> Any:
+    def _sum_of(self, chunks: list[Any]) -> Any:
         return reduce(add, chunks)

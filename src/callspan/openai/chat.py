@@ -100,7 +100,7 @@ class ChatOpenAI(SDKChatModel):
             stop=request.get("stop") if stop is None else stop, **{**kwargs, "max_tokens": most}
         )
 
-    def _tools(
+    def _tool_arguments(
         self, tools: Sequence[Any], choice: str | bool | dict[str, Any] | None
     ) -> dict[str, Any]:
         return tools_of(tools, choice)

@@ -65,23 +65,23 @@ class Component(BaseModel, Runnable[Input, Output]):
             config: Handlers, tags and metadata of the run, its name and its id.
             kwargs: Further arguments, where it takes some; see the class.
         """
-        ask = self._ask(input, checked(config), kwargs)
-        return self._answer(SYNC, ask, self._start(CallbackManager, ask))  # type: ignore[no-any-return]
+        ask = self._ask_of(input, checked(config), kwargs)
+        return self._answer_to(SYNC, ask, self._start_run(CallbackManager, ask))  # type: ignore[no-any-return]
 
     async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited."""
-        ask = self._ask(input, checked(config), kwargs)
-        return await self._answer(ASYNC, ask, await self._start(AsyncCallbackManager, ask))  # type: ignore[no-any-return]
+        ask = self._ask_of(input, checked(config), kwargs)
+        return await self._answer_to(ASYNC, ask, await self._start_run(AsyncCallbackManager, ask))  # type: ignore[no-any-return]
 
     @abstractmethod
-    def _ask(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+    def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         """Check a call, before there is a run."""
 
     @abstractmethod
-    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
+    def _answer_to(self, io: IO, ask: Ask, run: Any) -> Any:
         """Return the output, or what gives it when awaited; the run ends with it."""
 
-    def _told(self, ask: Ask) -> tuple[Any, dict[str, Any]]:
+    def _told_of(self, ask: Ask) -> tuple[Any, dict[str, Any]]:
         """Return what the start event says of a call: the input, and further keywords."""
         return ask.given, {}
 
@@ -89,7 +89,7 @@ class Component(BaseModel, Runnable[Input, Output]):
         """Return the metadata of this run alone."""
         return self.metadata
 
-    def _start(self, manager: Any, ask: Ask, **more: Any) -> Any:
+    def _start_run(self, manager: Any, ask: Ask, **more: Any) -> Any:
         """Start a run with the config's settings and the block's own."""
         config, serialized = ask.config, self._serialized
         configured = manager.for_run(
@@ -102,6 +102,6 @@ class Component(BaseModel, Runnable[Input, Output]):
             self._own_metadata(ask),
         )
         start, name = getattr(configured, self._start_method), config.get("run_name")
-        given, told = self._told(ask)
+        given, told = self._told_of(ask)
         keywords = {"name": name or serialized["name"], **told, **more}
         return start(serialized, given, config.get("run_id"), **keywords)

@@ -77,14 +77,14 @@ class BaseTool(Component[ToolInput, Any]):
     @property
     def args(self) -> dict[str, Any]:
         """The JSON schemas of the arguments, by name."""
-        return self._schema.model_json_schema().get("properties", {})  # type: ignore[no-any-return]
+        return self._arguments_schema.model_json_schema().get("properties", {})  # type: ignore[no-any-return]
 
     @property
     def tool_call_schema(self) -> type[BaseModel]:
         """The arguments that a model gives, as a pydantic model."""
-        return self._schema
+        return self._arguments_schema
 
-    def _ask(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
+    def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         if kwargs:
             raise ToolInputError(
                 f"the tool {self.name} takes its arguments in `input`, and does not know "
@@ -94,40 +94,43 @@ class BaseTool(Component[ToolInput, Any]):
             return Ask(given.get("args", {}), config, kwargs, call_id=given.get("id"))
         return Ask(given, config, kwargs)
 
-    def _told(self, ask: Ask) -> tuple[str, dict[str, Any]]:
+    def _told_of(self, ask: Ask) -> tuple[str, dict[str, Any]]:
         text = ask.given if isinstance(ask.given, str) else as_text(ask.given)
         inputs = ask.given if isinstance(ask.given, dict) else None
         return text, {"inputs": inputs, "tool_call_id": ask.call_id, "color": _COLOR}
 
-    def _answer(self, io: IO, ask: Ask, run: Any) -> Any:
-        method, signature, own = self._run, self._sync, run
+    def _answer_to(self, io: IO, ask: Ask, run: Any) -> Any:
+        method, signature, own = self._run, self._sync_signature, run
         if io is not SYNC:
             method = self._arun
-            signature, own = (self._async, run) if self._async else (signature, run.get_sync())
-        use = partial(io.function(self._use), io, ask, method, signature, own)
+            if self._async_signature:
+                signature = self._async_signature
+            else:
+                own = run.get_sync()
+        use = partial(io.function(self._use_tool), io, ask, method, signature, own)
         ended = {"color": _COLOR, "name": self.name}
         return io.call(
             run, use, extra=lambda error: {"tool_call_id": ask.call_id} if error else ended
         )
 
-    async def _use(
+    async def _use_tool(
         self, io: IO, ask: Ask, method: Callable[..., Any], signature: Signature, run: Any
     ) -> Any:
         """The tool's answer, also to what goes wrong, if that is to be answered."""
         artifact = None
         try:
-            arguments = self._arguments(ask.given)
+            arguments = self._arguments_of(ask.given)
         except ToolInputError as error:
             if not self.handle_validation_error:
                 raise
             cause = error.__cause__ or error
-            return self._instead(ask, self.handle_validation_error, cause, _WRONG)
+            return self._said_instead(ask, self.handle_validation_error, cause, _WRONG)
         try:
             result = await io.done(method(**arguments, **signature.asked_for(run, ask.config)))
         except ToolException as error:
             if not self.handle_tool_error:
                 raise
-            return self._instead(ask, self.handle_tool_error, error, *error.args[:1], _FAILED)
+            return self._said_instead(ask, self.handle_tool_error, error, *error.args[:1], _FAILED)
         if self.response_format == "content_and_artifact":
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ConfigurationError(
@@ -135,22 +138,22 @@ class BaseTool(Component[ToolInput, Any]):
                     f"a pair (content, artifact), not {type(result).__name__}"
                 )
             result, artifact = result
-        return self._message(ask, result, artifact=artifact)
+        return self._message_for(ask, result, artifact=artifact)
 
-    def _instead(self, ask: Ask, how: Any, error: BaseException, *said: Any) -> Any:
+    def _said_instead(self, ask: Ask, how: Any, error: BaseException, *said: Any) -> Any:
         """What a tool answers instead of raising: as it is told to, or the first that is `said`."""
         told = how if isinstance(how, str) else said[0] if how is True else how(error)
-        return self._message(ask, told, status="error")
+        return self._message_for(ask, told, status="error")
 
-    def _message(self, ask: Ask, result: Any, **fields: Any) -> Any:
+    def _message_for(self, ask: Ask, result: Any, **fields: Any) -> Any:
         """What the tool returns: for a tool call, a message that answers it."""
         if ask.call_id is None or isinstance(result, ToolMessage):
             return result
         return ToolMessage(_content(result), tool_call_id=ask.call_id, name=self.name, **fields)
 
-    def _arguments(self, given: Any) -> dict[str, Any]:
+    def _arguments_of(self, given: Any) -> dict[str, Any]:
         """The arguments as the schema makes them."""
-        fields = self._schema.model_fields
+        fields = self._arguments_schema.model_fields
         if isinstance(given, str):
             given = dict.fromkeys(list(fields)[:1], given)
         if not isinstance(given, Mapping):
@@ -158,7 +161,7 @@ class BaseTool(Component[ToolInput, Any]):
                 f"the tool {self.name} takes a dict of arguments, not {type(given).__name__}"
             )
         try:
-            values = self._schema.model_validate(given)
+            values = self._arguments_schema.model_validate(given)
         except ValidationError as error:
             raise ToolInputError(
                 f"the tool {self.name} was called with wrong arguments: {describe(error)}"
@@ -170,15 +173,15 @@ class BaseTool(Component[ToolInput, Any]):
         return {**super()._serialized, "description": self.description}
 
     @cached_property
-    def _schema(self) -> type[BaseModel]:
-        return self.args_schema or (self._async or self._sync).schema(self.name)
+    def _arguments_schema(self) -> type[BaseModel]:
+        return self.args_schema or (self._async_signature or self._sync_signature).schema(self.name)
 
     @cached_property
-    def _sync(self) -> Signature:
+    def _sync_signature(self) -> Signature:
         return Signature(self._run)
 
     @cached_property
-    def _async(self) -> Signature | None:
+    def _async_signature(self) -> Signature | None:
         """What the tool's own coroutine function takes, if it has one."""
         return None if type(self)._arun is BaseTool._arun else Signature(self._arun)
 

@@ -85,11 +85,11 @@ class StructuredTool(BaseTool):
         return await self.coroutine(*args, **kwargs)
 
     @cached_property
-    def _sync(self) -> Signature:
+    def _sync_signature(self) -> Signature:
         return Signature(self.func or self.coroutine)
 
     @cached_property
-    def _async(self) -> Signature | None:
+    def _async_signature(self) -> Signature | None:
         return None if self.coroutine is None else Signature(self.coroutine)
 
 
