@@ -9,7 +9,7 @@ from typing import Any
 from callspan._text import as_text
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.owned import Owned
-from callspan.errors import AgentStepsError, ConfigurationError, InputError
+from callspan.errors import AgentStepsError, AsyncOnlyError, ConfigurationError, InputError
 from callspan.messages import (
     AIMessage,
     AIMessageChunk,
@@ -202,6 +202,8 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
 
 def _answer_to(call: ToolCall | InvalidToolCall, outcome: Any) -> ToolMessage:
     """What a tool returned for a call, or a message about what went wrong."""
+    if isinstance(outcome, AsyncOnlyError):  # no model can do better with another call
+        raise outcome
     if not isinstance(outcome, Exception):
         return outcome  # type: ignore[no-any-return]
     return ToolMessage(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel, calls, endless, model
 
-from callspan import AgentStepsError, CallspanError, OTelCallbackHandler, traced
+from callspan import AgentStepsError, AsyncOnlyError, CallspanError, OTelCallbackHandler, traced
 from callspan.agents import create_agent
 from callspan.errors import ConfigurationError, InputError
 from callspan.language_models import GenericFakeChatModel
@@ -498,3 +498,17 @@ async def test_half_an_argument_is_not_acted_upon(way: str) -> None:
     assert status == "error"
     assert "the arguments are no JSON" in told
     assert texts(state)[-1] == "sorry"
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_a_tool_that_only_async_callers_can_use_ends_a_sync_agent(way: str) -> None:
+    """The model would ask for it until its steps are used up, at the user's cost."""
+
+    @tool
+    async def later(a: int) -> int:
+        """Add later."""
+        return a
+
+    agent = create_agent(endless(lambda: calls(("later", {"a": 1}))), [later])
+    with pytest.raises(AsyncOnlyError, match="the tool later is async"):
+        agent.invoke(QUESTION) if way == "invoke" else list(agent.stream(QUESTION))

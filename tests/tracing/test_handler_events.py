@@ -117,6 +117,13 @@ def test_retry(spans: SpanLog) -> None:
     ]
 
 
+def test_a_tools_name_that_a_model_made_up_can_be_sent(spans: SpanLog) -> None:
+    """Models write what they like there, at any length; one surrogate would lose the event."""
+    start().on_agent_action(AgentAction(tool="\ud800" + "x" * 10_000, tool_input={}, log=""))
+    ((_, attributes),) = events(spans)
+    assert len(attributes["gen_ai.tool.name"].encode()) <= 1024
+
+
 def test_get_span(spans: SpanLog) -> None:
     """A user sets attributes of their own on the open run's span, and finds its trace later."""
     handler = OTelCallbackHandler()

@@ -300,7 +300,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_agent_action(self, action: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Add an `agent_action` event, with the tool's name."""
-        self._event(run_id, "agent_action", action.tool_input, {names.TOOL_NAME: action.tool})
+        tool = cut_text(str(action.tool), _MAX_EVENT_NAME) or ""  # a model may have made it up
+        self._event(run_id, "agent_action", action.tool_input, {names.TOOL_NAME: tool})
 
     def on_agent_finish(self, finish: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Add an `agent_finish` event."""
