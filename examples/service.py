@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import callspan
 from callspan.language_models import GenericFakeChatModel
@@ -37,20 +37,24 @@ async def ask(request: Request) -> StreamingResponse:
 app = Starlette(routes=[Route("/ask", ask)])
 
 
-async def traced_app(scope: Scope, receive: Receive, send: Send) -> None:
+def traced(app: ASGIApp) -> ASGIApp:
     """Open the server's span, as opentelemetry-instrumentation-asgi does for a whole program."""
-    if scope["type"] != "http":
-        await app(scope, receive, send)
-        return
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    with trace.get_tracer("example").start_as_current_span(
-        f"{scope['method']} {scope['path']}",
-        context=extract(headers),  # below the client's span, if the request names one
-        kind=trace.SpanKind.SERVER,
-    ):
-        await app(scope, receive, send)
+
+    async def with_span(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        with trace.get_tracer("example").start_as_current_span(
+            f"{scope['method']} {scope['path']}",
+            context=extract(headers),  # below the client's span, if the request names one
+            kind=trace.SpanKind.SERVER,
+        ):
+            await app(scope, receive, send)
+
+    return with_span
 
 
 if __name__ == "__main__":
     with callspan.configure("example-service", console=True):
-        uvicorn.run(traced_app, port=int(os.environ.get("PORT", "8000")), log_level="error")
+        uvicorn.run(traced(app), port=int(os.environ.get("PORT", "8000")), log_level="error")

@@ -19,13 +19,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHOWN = dict(
     re.findall(
-        r"```\n\$ OTEL_TRACES_EXPORTER=none python examples/(\w+)\.py\n(.*?)```",
+        r"```\n\$ [^\n]*python examples/(\w+)\.py\n(.*?)```",
         (ROOT / "docs" / "examples.md").read_text(encoding="utf-8"),
         re.DOTALL,
     )
 )
+SERVICES = ["langgraph_service", "service"]
 ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("OTEL_")},
+    **{key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "OPENAI_"))},
     "OTEL_TRACES_EXPORTER": "none",
     "PYTHONIOENCODING": "utf-8",
 }
@@ -58,7 +59,7 @@ def test_every_example_is_shown() -> None:
     assert set(SHOWN) == {path.stem for path in (ROOT / "examples").glob("*.py")}
 
 
-@pytest.mark.parametrize("name", sorted(set(SHOWN) - {"service"}))
+@pytest.mark.parametrize("name", sorted(set(SHOWN) - set(SERVICES)))
 def test_a_program_prints_what_the_docs_show(name: str) -> None:
     """People compare what they see with what the page says."""
     with started(name) as program:
@@ -68,20 +69,21 @@ def test_a_program_prints_what_the_docs_show(name: str) -> None:
     assert without_durations(printed) == without_durations(SHOWN[name])
 
 
-def test_the_service() -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_service(name: str) -> None:
     """A server's span is the parent of what its request's stream does, and the client's of it."""
     pytest.importorskip("uvicorn")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with started("service", PORT=str(port)) as service:
+    with started(name, PORT=str(port)) as service:
         request = Request(f"http://127.0.0.1:{port}/ask?city=Lima")
         try:
             assert answer(request, service) == "About as many as in all of Lima."
         finally:
             service.send_signal(signal.SIGINT)
         printed, _ = service.communicate(timeout=60)
-    assert without_durations(printed) == without_durations(SHOWN["service"])
+    assert without_durations(printed) == without_durations(SHOWN[name])
 
 
 def answer(request: Request, service: subprocess.Popen[str]) -> str:

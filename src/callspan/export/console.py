@@ -54,6 +54,8 @@ class _Node:
             self.notes.append(f"fallback {fallback}")
         if found.get(names.RUN_CACHED):
             self.notes.append("cached")
+        if span.links:
+            self.notes.append("linked")
         outcome = found.get("callspan.run.outcome", "error" if self.failed else "ok")
         if outcome != "ok":
             self.notes.append(_one_line(f"{outcome} {found.get('error.type', '')}".rstrip()))
@@ -63,9 +65,9 @@ class ConsoleSpanProcessor(SpanProcessor):
     """Prints the spans of this process to standard output, as a tree once its root has ended.
 
     A line has a span's name, duration, tokens, whether it is another attempt, a fallback or an
-    answer from the cache, and, unless all is well, its outcome. A span that is open when its tree
-    is printed gets a line of its own when it ends. A terminal is given colours, unless NO_COLOR is
-    set.
+    answer from the cache, whether it is linked to others, and, unless all is well, its outcome. A
+    span that is open when its tree is printed gets a line of its own when it ends. A terminal is
+    given colours, unless NO_COLOR is set.
     """
 
     def __init__(self) -> None:
