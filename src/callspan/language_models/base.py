@@ -1,17 +1,15 @@
 """What chat models and text models share: how they are asked, in which runs, and their streams."""
 
-# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from operator import itemgetter
-from typing import Any, ClassVar, Generic, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import Field
-from typing_extensions import TypeVar
 
 from callspan.caches import BaseCache
 from callspan.callbacks.owned import Owned
@@ -23,17 +21,14 @@ from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Output
 from callspan.runnables.calls import together
 from callspan.runnables.component import Ask, Component
-from callspan.runnables.config import Config, RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC, drained
+from callspan.runnables.config import RunnableConfig, checked
+from callspan.runnables.io import ASYNC, IO, SYNC
 
 LanguageModelInput: TypeAlias = PromptValue | str | Sequence[MessageLikeRepresentation]
 """What a model takes: a prompt, a text of the user's, or messages."""
 
 
-Chunk = TypeVar("Chunk", covariant=True, default=Any)
-
-
-class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, Chunk]):
+class BaseLanguageModel(Component[LanguageModelInput, Output]):
     """A model. Without `_agenerate` and `_astream`, async callers have the others run in a thread.
 
     A call takes `stop`, a list of texts that end the answer where they occur, and what else the
@@ -120,18 +115,6 @@ class BaseLanguageModel(Component[LanguageModelInput, Output], Generic[Output, C
         """Return chunks as one."""
 
     # What follows from it
-
-    def stream(  # type: ignore[override]  # a chunk may be of another class
-        self, input: LanguageModelInput, config: Config = None, **kwargs: Any
-    ) -> Generator[Chunk, None, None]:
-        """Yield the model's answer as it comes; whole, if the model does not stream."""
-        return drained(self._streamed(SYNC, input, config, kwargs))
-
-    def astream(  # type: ignore[override]
-        self, input: LanguageModelInput, config: Config = None, **kwargs: Any
-    ) -> AsyncGenerator[Chunk, None]:
-        """As `stream`, for `async for`."""
-        return self._streamed(ASYNC, input, config, kwargs)
 
     def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         cache = cached.cache_of(self.cache)

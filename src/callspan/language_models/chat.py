@@ -1,9 +1,10 @@
 """The base class of chat models."""
 
+# ruff: noqa: A002  # `input` is what langchain_core's users write as a keyword
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar
 
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
@@ -19,13 +20,14 @@ from callspan.outputs import (
     merge_chat_generation_chunks,
 )
 from callspan.runnables import Runnable, RunnableParallel
-from callspan.runnables.io import ASYNC, SYNC, finish
+from callspan.runnables.config import Config
+from callspan.runnables.io import ASYNC, SYNC, drained, finish
 
 _MADE_ID = "lc_run--"  # addition of chunks knows by it the ids that were made here
 _USAGE_KEYS = {"token_usage", "usage", "usage_metadata"}
 
 
-class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
+class BaseChatModel(BaseLanguageModel[AIMessage]):
     """A chat model: messages in, a message out. Its fields are pydantic's.
 
     A class of one's own has `_generate` and `_llm_type`, and if it streams `_stream`. Without
@@ -75,6 +77,18 @@ class BaseChatModel(BaseLanguageModel[AIMessage, AIMessageChunk]):
     ) -> LLMResult:
         """As `generate`, at the same time."""
         return await self._generate_in_runs(ASYNC, messages, {**kwargs, "stop": stop})
+
+    def stream(
+        self, input: LanguageModelInput, config: Config = None, **kwargs: Any
+    ) -> Generator[AIMessageChunk]:
+        """Yield the model's answer as it comes; whole, if the model does not stream."""
+        return drained(self._streamed(SYNC, input, config, kwargs))
+
+    def astream(
+        self, input: LanguageModelInput, config: Config = None, **kwargs: Any
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """As `stream`, for `async for`."""
+        return self._streamed(ASYNC, input, config, kwargs)
 
     def bind_tools(
         self,

@@ -17,7 +17,7 @@ from callspan.runnables.config import Items
 from callspan.runnables.io import ASYNC, IO, SYNC, finish
 
 
-class BaseLLM(BaseLanguageModel[str, str]):
+class BaseLLM(BaseLanguageModel[str]):
     """A text model: a text in, a text out. Its fields are pydantic's.
 
     A class of one's own has `_generate` and `_llm_type`, and if it streams `_stream`, which yields
