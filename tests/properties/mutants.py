@@ -1,8 +1,9 @@
 """Breaks the code on purpose, and shows which test notices: `python -m tests.properties.mutants`.
 
-Each of `mutations.MUTATIONS` is made in a copy of the source, and the fast tests run against that
-copy. With words as arguments, only mutants whose file or sentence has one of them are made. A
-mutant that no test notices fails, and so does one whose text is not in the source any more.
+Each of the `mutations` and the `block_mutations` is made in a copy of the source, and the fast
+tests run against that copy. With words as arguments, only mutants whose file or sentence has one of
+them are made. A mutant that no test notices fails, and so does one whose text is not in the source
+any more.
 """
 
 # ruff: noqa: T201  # a command: what it finds is printed
@@ -19,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
-from .mutations import MUTATIONS, Mutation
+from . import block_mutations, mutations
+from .mutation import Mutation
 
 _ROOT = Path(__file__).parents[2]
 _TESTS = (
@@ -28,12 +30,14 @@ _TESTS = (
     *sorted(str(path.relative_to(_ROOT)) for path in _ROOT.glob("tests/test_traced*.py")),
     "tests/properties",
 )
+_BLOCK_TESTS = ("tests/properties",)  # none of the others uses blocks
 _AT_ONCE = 2
+_MUTATIONS = [*mutations.MUTATIONS, *block_mutations.MUTATIONS]
 
 
 def main(words: list[str]) -> int:
     """Make the mutants that the words choose; return the exit status."""
-    chosen = [m for m in MUTATIONS if not words or any(w in f"{m.file} {m.breaks}" for w in words)]
+    chosen = [m for m in _MUTATIONS if not words or any(w in f"{m.file} {m.breaks}" for w in words)]
     stale = [m for m in chosen if (_ROOT / "src/callspan" / m.file).read_text().count(m.old) != 1]
     for mutation in stale:
         print(f"the text is not there once: {mutation.file}: {mutation.breaks}")
@@ -67,22 +71,23 @@ def main(words: list[str]) -> int:
 def _noticed_by(source: Path, mutation: Mutation | None = None) -> str | None:
     """Run the tests against a copy of the source; return the first test that fails."""
     if mutation is None:
-        return _first_failure(source)
+        return _first_failure(source, _TESTS)
+    tests = _BLOCK_TESTS if mutation in block_mutations.MUTATIONS else _TESTS
     file = source / "callspan" / mutation.file
     text = file.read_text()
     mutated = text.replace(mutation.old, mutation.new)
     compile(mutated, str(file), "exec")
     try:
         file.write_text(mutated)
-        return _first_failure(source)
+        return _first_failure(source, tests)
     finally:
         file.write_text(text)
 
 
-def _first_failure(source: Path) -> str | None:
+def _first_failure(source: Path, tests: tuple[str, ...]) -> str | None:
     options = ["-x", "-q", "--tb=no", "--no-header", "-p", "no:cacheprovider", "-o", "timeout=60"]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *_TESTS],
+        [sys.executable, "-m", "pytest", *options, *tests],
         cwd=_ROOT,
         env={
             **os.environ,

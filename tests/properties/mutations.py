@@ -5,20 +5,7 @@ Each is a place where a small slip would do harm that a user notices late.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Mutation(NamedTuple):
-    """One way to break one file."""
-
-    file: str
-    """The file, below `src/callspan`."""
-    breaks: str
-    """What is broken then."""
-    old: str
-    """Text that is in the file once."""
-    new: str
-
+from .mutation import Mutation
 
 _DISPATCH = [
     Mutation(
@@ -505,8 +492,8 @@ _REGISTRY = [
     Mutation(
         "tracing/registry.py",
         "a late child of a run elsewhere is a child of whatever is current",
-        "                if found is not None:\n",
-        "                if found is False:\n",
+        "            if found is not None:\n",
+        "            if found is False:\n",
     ),
     Mutation(
         "tracing/registry.py",
@@ -526,8 +513,8 @@ _HANDLER = [
     Mutation(
         "tracing/handler.py",
         "every run ends well",
-        "outcome = outcome_of(error)",
-        "outcome = outcome_of(None)",
+        "return outcome_of(error)",
+        "return outcome_of(None)",
     ),
     Mutation(
         "tracing/handler.py",
