@@ -58,7 +58,7 @@ _DISPATCH = [
     Mutation(
         "callbacks/dispatch.py",
         "a handler that raises breaks the program",
-        'if failure is None and getattr(handler, "raise_error", False):',
+        'if failure is None and flag(handler, "raise_error", if_broken=False):',
         "if failure is None:",
     ),
     Mutation(
