@@ -9,6 +9,7 @@ from typing import Any, Final
 from opentelemetry.trace import Status, StatusCode, TracerProvider
 
 from callspan.tracing.attributes import of_output
+from callspan.tracing.attributes.names import RUN_OUTCOME
 from callspan.tracing.outcome import Outcome, record_error
 from callspan.tracing.registry import Record, Registry, registry_of
 
@@ -29,11 +30,15 @@ def finish(
                 attributes = of_output(
                     record.start, result, handler.gate, openinference=handler.openinference
                 )
-            attributes["callspan.run.outcome"] = outcome
-            if record.agent is not None:
+            if attributes and record.agent is not None:
                 _add_usage(record.agent, attributes)
-            attributes.update(record.used)
-            span.set_attributes(attributes)
+            if record.used:
+                attributes.update(record.used)
+            if attributes:
+                attributes[RUN_OUTCOME] = outcome
+                span.set_attributes(attributes)
+            else:  # the SDK takes one of them in half the time
+                span.set_attribute(RUN_OUTCOME, outcome)
             if outcome == "error" and error is not None:
                 record_error(span, error, handler.gate)
             elif outcome == "unfinished":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -47,14 +46,13 @@ def at_start(
         openinference: Whether to add that project's full profile.
     """
     kind = start.kind
-    found = _constants(kind, start.type, start.name, start.root).copy()
-    found[names.RUN_ID] = str(start.run_id)
+    found = {**start.thing.attributes, names.RUN_ID: str(start.run_id)}
     if own.has_identity(start, context):
         _collect(found, own.of_identity, start, context, gate)
     if kind in _AT_START:
         _collect(found, _AT_START[kind], start)
-    if openinference and kind in _PROFILE_AT_START:
-        _collect(found, _PROFILE_AT_START[kind], start)
+        if openinference and kind in _PROFILE_AT_START:
+            _collect(found, _PROFILE_AT_START[kind], start)
     return found
 
 
@@ -147,34 +145,3 @@ def _collect(found: dict[str, Any], says: Says, *about: Any) -> None:
                 type(error).__name__,
                 exc_info=log.isEnabledFor(logging.DEBUG),
             )
-
-
-@lru_cache(maxsize=1024)
-def _constants(kind: str, type_: str, name: str, root: bool) -> dict[str, Any]:
-    """What is the same for all runs of one thing."""
-    found = {
-        names.RUN_NAME: name,
-        names.RUN_TYPE: type_,
-        names.SPAN_KIND: profile.KINDS.get(type_, "CHAIN"),
-    }
-    operation = _OPERATIONS.get(type_)
-    if operation is None and root and kind == "chain":
-        operation = names.INVOKE_WORKFLOW
-    if operation is not None:
-        found[names.OPERATION_NAME] = operation
-    if operation == names.INVOKE_WORKFLOW:
-        found[names.WORKFLOW_NAME] = name
-    elif operation == names.INVOKE_AGENT:
-        found[names.AGENT_NAME] = name
-    elif operation == names.EXECUTE_TOOL:
-        found |= {names.TOOL_NAME: name, names.TOOL_TYPE: "function"}
-    return found
-
-
-_OPERATIONS: Final = {
-    "agent": names.INVOKE_AGENT,
-    "chat_model": names.CHAT,
-    "llm": names.TEXT_COMPLETION,
-    "retriever": names.RETRIEVAL,
-    "tool": names.EXECUTE_TOOL,
-}

@@ -14,21 +14,11 @@ from callspan.tracing.attributes import names
 from callspan.tracing.attributes.exchange import document_of, messages_in, messages_out
 from callspan.tracing.attributes.messages import tools_of
 from callspan.tracing.attributes.own import user_keys, user_tags
-from callspan.tracing.attributes.request import model_of, parameters_of, provider_of
+from callspan.tracing.attributes.request import parameters_of, request_of
 from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.attributes.usage import usage_of
 from callspan.tracing.content import ContentGate
 from callspan.tracing.serialize import to_json
-
-KINDS: Final = {
-    "agent": "AGENT",
-    "chat_model": "LLM",
-    "llm": "LLM",
-    "tool": "TOOL",
-    "retriever": "RETRIEVER",
-    "embedding": "EMBEDDING",
-}
-"""`openinference.span.kind` by type of run; CHAIN for all others."""
 
 METADATA_KEYS: Final = 8
 """Keys of metadata with an attribute of their own, beside `metadata`, which has all of them."""
@@ -44,8 +34,9 @@ Fields = list[tuple[str, Any]]
 
 def of_model(start: RunStart) -> Attributes:
     """Yield what is known of a request before it is answered."""
-    yield "llm.model_name", model_of(start)
-    yield "llm.provider", provider_of(start)
+    request = request_of(start)
+    yield "llm.model_name", request.model
+    yield "llm.provider", request.provider
     parameters = parameters_of(start)
     if parameters:
         yield "llm.invocation_parameters", to_json(parameters, _PARAMETERS_SIZE)

@@ -16,8 +16,9 @@ from callspan.tracing.text import well_formed
 (_BAGGAGE_KEY,) = set_baggage("key", "value", Context())
 METADATA_KEYS: Final = 32
 """The most keys of a run's metadata that have an attribute of their own."""
-_STEPS: Final = ("seq:step:", "map:key:", "graph:step:", "retry:attempt:")
+_STEPS_BUT_ATTEMPT: Final = ("seq:step:", "map:key:", "graph:step:")
 _ATTEMPT: Final = "retry:attempt:"
+_STEPS: Final = (*_STEPS_BUT_ATTEMPT, _ATTEMPT)
 _INTERNAL: Final = ("ls_", "__")
 _IDENTITY: Final = {
     "session_id": names.SESSION_ID,
@@ -43,16 +44,16 @@ def of_identity(start: RunStart, context: Context, gate: ContentGate) -> Attribu
 
 def has_identity(start: RunStart, context: Context) -> bool:
     """Tell whether `of_identity` has something to look for; at less than it takes to look."""
-    return _BAGGAGE_KEY in context or not _IDENTITY_KEYS.isdisjoint(start.metadata)
+    metadata = start.metadata
+    return _BAGGAGE_KEY in context or (bool(metadata) and not _IDENTITY_KEYS.isdisjoint(metadata))
 
 
 def has_labels(start: RunStart) -> bool:
     """Tell whether a run has tags or metadata of the user's."""
     for tag in start.tags:
-        name = str(tag)
-        if name.startswith(_ATTEMPT) or not name.startswith(_STEPS):
+        if not str(tag).startswith(_STEPS_BUT_ATTEMPT):
             return True
-    return any(not str(key).startswith(_INTERNAL) for key in start.metadata)
+    return any(True for _ in user_keys(start))
 
 
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:

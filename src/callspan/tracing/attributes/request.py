@@ -42,34 +42,61 @@ _USER: Final = re.compile(r"//[^/?#]*@")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def model_of(start: RunStart) -> str | None:
-    """Return the model that is asked for, by its provider's name."""
+class Request:
+    """Who is asked, and where.
+
+    Args:
+        start: The run of a model.
+
+    Attributes:
+        model: The model that is asked for, by its provider's name.
+        provider: Who is asked, by the conventions' name (`gen_ai.provider.name`).
+        server: The host and port that are asked; None where no URL is known.
+    """
+
+    __slots__ = ("model", "provider", "server")
+
+    def __init__(self, start: RunStart) -> None:
+        self.model = _model(start)
+        self.provider = _provider(start)
+        self.server = _server(start)
+
+
+def request_of(start: RunStart) -> Request:
+    """Return whom the run of a model asks."""
+    request: Request | None = start.request
+    if request is None:
+        request = start.request = Request(start)
+    return request
+
+
+def _model(start: RunStart) -> str | None:
     params = start.params
-    for key in () if _MODEL_SET.isdisjoint(params) else _MODEL_KEYS:
-        model = params.get(key)
-        if model and isinstance(model, str):
-            return model
+    if not _MODEL_SET.isdisjoint(params):
+        for key in _MODEL_KEYS:
+            model = params.get(key)
+            if model and isinstance(model, str):
+                return model
     model = start.metadata.get("ls_model_name")
     return model if model and isinstance(model, str) else None
 
 
-def provider_of(start: RunStart) -> str | None:
-    """Return who is asked, by the conventions' name (`gen_ai.provider.name`)."""
+def _provider(start: RunStart) -> str | None:
     provider = start.metadata.get("ls_provider")
     if provider and isinstance(provider, str):
         return _PROVIDERS.get(provider, provider)
     return None
 
 
-def server_of(start: RunStart) -> tuple[str, int | None] | None:
-    """Return the host and port that are asked; None where no URL is known."""
+def _server(start: RunStart) -> tuple[str, int | None] | None:
     # LangChain's models tell their URL among the arguments they were made with.
     made_with = start.serialized.get("kwargs")
     for source in (start.params, start.metadata, made_with if type(made_with) is dict else {}):
-        for key in () if _URL_SET.isdisjoint(source) else _URL_KEYS:
-            url = source.get(key)
-            if url is not None:
-                return _address(str(url))
+        if not _URL_SET.isdisjoint(source):
+            for key in _URL_KEYS:
+                url = source.get(key)
+                if url is not None:
+                    return _address(str(url))
     return None
 
 
@@ -81,19 +108,20 @@ def data_source_of(start: RunStart) -> str | None:
 
 def of_request(start: RunStart) -> Attributes:
     """Yield the model, the provider, the server and the parameters of a request."""
-    params, metadata = start.params, start.metadata
-    yield names.REQUEST_MODEL, model_of(start)
-    yield names.PROVIDER_NAME, provider_of(start)
-    server = server_of(start)
-    if server is not None:
-        yield names.SERVER_ADDRESS, server[0]
-        yield names.SERVER_PORT, server[1]
-    for key in () if _STANDARD_SET.isdisjoint(metadata) else _STANDARD.keys() & metadata.keys():
-        attribute, converted = _STANDARD[key]
-        yield attribute, converted(metadata[key])
-    for key in _PARAMETERS.keys() & params.keys():  # these come last, so that they win
-        attribute, converted = _PARAMETERS[key]
-        yield attribute, converted(params[key])
+    params, metadata, request = start.params, start.metadata, request_of(start)
+    yield names.REQUEST_MODEL, request.model
+    yield names.PROVIDER_NAME, request.provider
+    if request.server is not None:
+        yield names.SERVER_ADDRESS, request.server[0]
+        yield names.SERVER_PORT, request.server[1]
+    if not _STANDARD_SET.isdisjoint(metadata):
+        for key in _STANDARD.keys() & metadata.keys():
+            attribute, converted = _STANDARD[key]
+            yield attribute, converted(metadata[key])
+    for key in params:  # these come last, so that they win
+        if key in _PARAMETERS and params[key] is not None:
+            attribute, converted = _PARAMETERS[key]
+            yield attribute, converted(params[key])
 
 
 def parameters_of(start: RunStart) -> dict[str, Any]:

@@ -9,24 +9,29 @@ from callspan.tracing.attributes import names
 from callspan.tracing.attributes.run import Attributes
 
 _REASONS: Final = ("finish_reason", "stop_reason", "done_reason", "stopReason", "status")
+_NOTHING: Final[Mapping[str, Any]] = {}
 _OWN_IDS: Final = ("run-", "lc_", "lc-")
 """How ids begin that were made here and not by the provider."""
 
 
 def of_response(result: Any) -> Attributes:
     """Yield the id of a model's response, the model that gave it, and why each answer ended."""
-    answers = [answer for prompt in result.generations for answer in prompt]
     output = _mapping(getattr(result, "llm_output", None))
-    told = [_mapping(getattr(_message(answer), "response_metadata", None)) for answer in answers]
-    if not output and not any(told) and not any(map(_info, answers)):
-        yield names.RESPONSE_ID, _message_id(answers)
+    own_id, told, infos = None, [], []
+    for answers in result.generations:
+        for answer in answers:
+            message = getattr(answer, "message", None)
+            told.append(_mapping(getattr(message, "response_metadata", None)))
+            infos.append(_mapping(getattr(answer, "generation_info", None)))
+            own_id = own_id or _id_of(message)
+    if not output and not any(told) and not any(infos):
+        yield names.RESPONSE_ID, own_id
         return
     sources = [*told, output]
     yield names.RESPONSE_MODEL, _first(sources, "model_name", "model", "model_id")
-    yield names.RESPONSE_ID, _first(sources, "id") or _message_id(answers)
+    yield names.RESPONSE_ID, _first(sources, "id") or own_id
     reasons = [
-        _first([_info(answer), own, output], *_REASONS)
-        for answer, own in zip(answers, told, strict=True)
+        _first([info, own, output], *_REASONS) for info, own in zip(infos, told, strict=True)
     ]
     if any(reasons):
         # The conventions want a reason for every answer, and this one where none was received.
@@ -39,24 +44,13 @@ def of_tool_answer(result: Any) -> Attributes:
         yield names.ERROR_TYPE, "tool_error"
 
 
-def _message(answer: Any) -> Any:
-    return getattr(answer, "message", None)
-
-
-def _info(answer: Any) -> Mapping[str, Any]:
-    return _mapping(getattr(answer, "generation_info", None))
-
-
-def _message_id(answers: Iterable[Any]) -> str | None:
-    for answer in answers:
-        found = getattr(_message(answer), "id", None)
-        if isinstance(found, str) and not found.startswith(_OWN_IDS):
-            return found
-    return None
+def _id_of(message: Any) -> str | None:
+    found = getattr(message, "id", None)
+    return found if isinstance(found, str) and not found.startswith(_OWN_IDS) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if value and isinstance(value, Mapping) else {}
+    return value if value and isinstance(value, Mapping) else _NOTHING
 
 
 def _first(sources: Iterable[Mapping[str, Any]], *keys: str) -> str | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from callspan.tracing.attributes.thing import thing_of
 from callspan.tracing.text import well_formed
 
 Attributes = Iterable[tuple[str, Any]]
 """What a function says of a run: names and values, None for what is not known."""
+
+_NO_PARAMS: Final[dict[str, Any]] = {}
 
 
 class RunStart:
@@ -30,6 +33,8 @@ class RunStart:
     Attributes:
         type: The kind, and of a chain what it is more closely: prompt, parser, agent or chain.
         params: What a model is asked with, by its provider's names; empty where it is not known.
+        request: What `request_of` has found out.
+        thing: What is the same for every run of what runs here.
     """
 
     __slots__ = (
@@ -39,10 +44,12 @@ class RunStart:
         "metadata",
         "name",
         "params",
+        "request",
         "root",
         "run_id",
         "serialized",
         "tags",
+        "thing",
         "type",
     )
 
@@ -67,7 +74,13 @@ class RunStart:
         self.tags = tags
         self.metadata = metadata
         self.extra = extra
-        run_type = extra.get("run_type") if kind == "chain" else None
-        self.type: str = well_formed(run_type) if run_type and type(run_type) is str else kind
-        params = extra.get("invocation_params")
-        self.params: dict[str, Any] = params if isinstance(params, dict) else {}
+        self.type = kind
+        self.params = _NO_PARAMS
+        self.request: Any = None
+        if kind == "chain":
+            run_type = extra.get("run_type")
+            if run_type and type(run_type) is str:
+                self.type = run_type if run_type.isascii() else well_formed(run_type)
+        elif isinstance(params := extra.get("invocation_params"), dict):
+            self.params = params
+        self.thing = thing_of(kind, self.type, self.name, root)

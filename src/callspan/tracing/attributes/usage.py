@@ -47,7 +47,13 @@ def usage_of(result: Any) -> dict[str, Any] | None:
         (`reasoning`, `audio`) where they are known; None if the result tells no counts.
     """
     # The choices of one prompt repeat the usage of their common request: only one of them counts.
-    told = [usage for answers in result.generations if (usage := _of_answers(answers)) is not None]
+    told = []
+    for answers in result.generations:
+        for answer in answers:
+            usage = _of_message(getattr(answer, "message", None))
+            if usage is not None:
+                told.append(usage)
+                break
     if told:
         return told[0] if len(told) == 1 else _sum(told)
     return _of_provider(getattr(result, "llm_output", None))
@@ -69,31 +75,25 @@ def of_usage(result: Any) -> Attributes:
     yield names.USAGE_AUDIO_OUTPUT_TOKENS, written.get("audio")
 
 
-def _of_answers(answers: Iterable[Any]) -> dict[str, Any] | None:
-    for answer in answers:
-        message = getattr(answer, "message", None)
-        usage = _standard(getattr(message, "usage_metadata", None))
-        if usage is None:
-            usage = _of_provider(getattr(message, "response_metadata", None))
-        if usage is not None:
-            return usage
-    return None
+def _of_message(message: Any) -> dict[str, Any] | None:
+    usage = getattr(message, "usage_metadata", None)
+    found = None if usage is None else _standard(usage)
+    return _of_provider(getattr(message, "response_metadata", None)) if found is None else found
 
 
 def _of_provider(output: Any) -> dict[str, Any] | None:
     if not output or not isinstance(output, Mapping):
         return None
     for key in ("token_usage", "usage", "usage_metadata"):
-        usage = _standard(output.get(key))
-        if usage is not None:
-            return usage
+        usage = output.get(key)
+        found = None if usage is None else _standard(usage)
+        if found is not None:
+            return found
     return None
 
 
 def _standard(usage: Any) -> dict[str, Any] | None:
     """Token counts in one spelling; None if there are none."""
-    if usage is None:
-        return None
     usage = _as_mapping(usage)
     read, written = _count(usage, _INPUT), _count(usage, _OUTPUT)
     if read is None and written is None:
