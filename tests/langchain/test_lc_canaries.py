@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.context import register_configure_hook
@@ -228,6 +228,33 @@ async def test_a_text_models_start_asks_who_is_inline_in_its_own_frame() -> None
     manager = AsyncCallbackManager([Asked()])
     await manager.on_llm_start({}, ["x"])
     assert found[:2] == [manager, manager]
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+def test_a_text_models_own_method_configures_its_manager(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked in `agenerate` and `astream`, before a task of its own starts the run."""
+    found: list[Any] = []
+
+    class Variable:
+        def get(self) -> None:
+            model = internals.text_model(sys._getframe(1))
+            found.append(model and model.f_code.co_name)
+
+    hooks = [(Variable(), True, None, None)]
+    monkeypatch.setattr("langchain_core.tracers.context._configure_hooks", hooks)
+
+    class Streams(TextModel):
+        def _stream(self, *args: Any, **kwargs: Any) -> Iterator[GenerationChunk]:
+            yield GenerationChunk(text="a")
+
+    run(way, Streams(), "x", {"callbacks": [BaseCallbackHandler()]})
+    assert found == [{"ainvoke": "agenerate", "astream": "astream"}[way]]
+    found.clear()
+    run("invoke", Streams(), "x", {"callbacks": [BaseCallbackHandler()]})
+    run(way, Model(), "x", {"callbacks": [BaseCallbackHandler()]})
+    assert set(found) == {None}
 
 
 def test_langgraphs_control_flow_has_one_base() -> None:

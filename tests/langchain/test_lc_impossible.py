@@ -14,35 +14,12 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
-from lc import Model, TextModel, look, run, seen
+from lc import Model, look, run, seen
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.trace import Tracer, get_current_span, set_span_in_context, use_span
+from opentelemetry.trace import Tracer, get_current_span, set_span_in_context
 
 import callspan
 from support import SpanLog, current
-
-
-@pytest.mark.parametrize("way", ["ainvoke", "abatch"])
-def test_async_text_models(way: str, config: Any, spans: SpanLog, tracer: Tracer) -> None:
-    """LangChain starts their runs in tasks that are over before the body runs."""
-    with tracer.start_as_current_span("before"):
-        run(way, TextModel(), "x", config)
-    assert set(seen) == {"before"}
-    assert set(spans.tree()) == {"before", "  TextModel"}
-
-
-def test_async_text_models_and_what_to_do(config: Any, otel: Any, spans: SpanLog) -> None:
-    """The body's run manager knows the run, and the handler its span."""
-
-    class WithSpan(TextModel):
-        async def _acall(self, prompt: str, *args: Any, run_manager: Any, **kwargs: Any) -> str:
-            span = otel.get_span(run_manager.run_id)
-            with use_span(span):
-                look()
-            return prompt
-
-    run("ainvoke", WithSpan(name="it"), "x", config)
-    assert seen == ["it"]
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])

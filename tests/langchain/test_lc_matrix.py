@@ -362,13 +362,6 @@ def _async_ways(caller: Caller) -> dict[str, Callable[[], Awaitable[Any]]]:
 
 
 NOBODY: Any = Caller(leaf, 1, None, None)  # type: ignore[arg-type]
-# docs/langchain.md has the table of what is impossible, and what to do there.
-IMPOSSIBLE = {
-    ("text_model", way): "LangChain gathers the starts of async text models into tasks of their own"
-    for way in ("ainvoke", "abatch", "in_task", "gathered", "with_timeout", "in_background")
-} | {
-    ("text_model", "events"): "so they are where another handler is not inline (#39633)",
-}
 
 
 def wrapped(where: str, runnable: Any) -> Any:
@@ -473,10 +466,6 @@ def _async_cell(
         gc.collect()
         leaf.invoke(1, config)
         seen.remove("leaf")
-    if (kind, way) in IMPOSSIBLE:
-        assert set(seen) <= {*Body.sees, "before", "RunnableSequence", "last"}
-        assert seen.count("it") == (4 if way == "gathered" else 0)  # one of the three streams
-        return
     assert set(seen) == set(Body.sees)
     counts = Counter(seen)
     assert counts["it"] == counts["work"] == 2 * counts["leaf"]

@@ -225,9 +225,9 @@ def test_a_text_model_with_two_prompts_is_two_spans(way: str, config: Any, spans
     model = TextModel()
     if way == "generate":
         model.generate(["p", "q"], callbacks=config["callbacks"])
-        assert seen == ["TextModel", "TextModel"]
     else:
         asyncio.run(model.agenerate(["p", "q"], callbacks=config["callbacks"]))
+    assert seen == ["TextModel", "TextModel"]
     assert spans.tree() == ["TextModel", "TextModel"]
     assert set(spans.outcomes().values()) == {"ok"}
 

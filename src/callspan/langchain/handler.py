@@ -27,7 +27,7 @@ from callspan.langchain.internals import (
     starts_text_model,
     suspends,
 )
-from callspan.langchain.live import LiveContext, put_away, surroundings
+from callspan.langchain.live import LiveContext, expected, put_away, surroundings
 from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
@@ -129,9 +129,12 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         registry = self._registry()
         if registry is None or (run is not None and registry in run.spans):
             return None
+        first = expected() if run is None and driver is None and kind == "llm" else None
         if run is None:
             run_id = copy_of(told)
             under, around, innermost = surroundings(driver)
+            if first is not None:
+                around, innermost = first.around, first.innermost
         else:
             run_id, around, innermost = run.run_id, run.around, run.innermost
         parent_run_id = self._parent(parent_run_id, around, innermost)
@@ -147,9 +150,13 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         if record is None and (innermost is None or innermost.carried):
             return None  # the span around it, which is current already, stands for its own
         if run is None:
-            run = LiveRun(run_id, parent_run_id, kind, driver, around, innermost)
+            if first is None or first.open:
+                run = LiveRun(run_id, parent_run_id, kind, driver, around, innermost)
+                attach(LiveContext(run, under, innermost))
+            else:
+                run = first
+                run.starts_as(run_id, parent_run_id, around)
             open_runs.add(run)
-            attach(LiveContext(run, under, innermost))
             _watch(run, told)
             open_runs.keep(self._max_open_runs)
         if record is not None:
@@ -230,7 +237,8 @@ def _watch(run: LiveRun, told: UUID) -> None:
     stream left open there may be none: nobody has the id any more that LangChain told.
     """
     run.id_told = ref(told, partial(_id_gone, run))
-    if run.kind != "chain" and run.code is not None and awaits(run.code):
+    here = run.strand == strand()
+    if here and run.kind != "chain" and run.code is not None and awaits(run.code):
         task = asyncio.current_task()
         if task is not None:
             done = partial(_task_done, run)

@@ -17,8 +17,8 @@ from opentelemetry.context import get_current
 from callspan import tracing
 from callspan.callbacks.ambient import Scope, scope_of
 from callspan.langchain.handler import OTelCallbackHandler
-from callspan.langchain.internals import configured
-from callspan.langchain.live import LiveContext
+from callspan.langchain.internals import configured, text_model
+from callspan.langchain.live import LiveContext, expect
 from callspan.langchain.runs import open_runs
 from callspan.langchain.scope import LangChainScope
 
@@ -44,6 +44,9 @@ class Hook:
         manager = configured(sys._getframe(1))
         if manager is None:
             return self.everywhere
+        model = text_model(sys._getframe(1))
+        if model is not None and (self.everywhere or any(map(_traces, manager.handlers))):
+            expect(model)
         if any(map(_is_plain, manager.handlers)):
             manager.handlers = [*map(for_langchain, manager.handlers)]
             manager.inheritable_handlers = [*map(for_langchain, manager.inheritable_handlers)]
@@ -71,6 +74,10 @@ def _join(manager: Any, scope: Scope) -> None:
     # A run of LangChain's that is traced and was inside of callspan's would be the current one.
     if parent is None or open_runs.get(parent.int) is not None:
         manager.parent_run_id = scope.run_id or parent
+
+
+def _traces(handler: Any) -> bool:
+    return isinstance(handler, tracing.OTelCallbackHandler)
 
 
 def _is_plain(handler: Any) -> bool:

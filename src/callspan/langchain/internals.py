@@ -31,6 +31,7 @@ _CALLBACKS: Final = str(Path(langchain_core.callbacks.__file__).parent) + os.sep
 _LIBRARY: Final = str(Path(os.__file__).parent) + os.sep
 _PACKAGES: Final = tuple(_LIBRARY + name for name in ("site-packages", "dist-packages"))
 _CONFIG: Final = langchain_core.runnables.config.__file__
+_TEXT_MODELS: Final = str(Path(langchain_core.__file__).parent / "language_models" / "llms.py")
 
 _RETURNS_EARLY: Final = frozenset({"_start", "_astart", "<listcomp>", "<genexpr>"})
 """Functions that start a run for the function that calls them; the first two are LangGraph's."""
@@ -158,6 +159,20 @@ def starts_text_model(frame: FrameType) -> Any:
         frame = frame.f_back
         name = frame.f_code.co_name
     return frame.f_locals.get("self") if name == "on_llm_start" else None
+
+
+def text_model(frame: FrameType) -> FrameType | None:
+    """The method of a text model that configures a manager in order to start runs in other tasks.
+
+    Args:
+        frame: The frame that asks `configure`'s hooks.
+    """
+    caller = frame.f_back and frame.f_back.f_back
+    if caller is None or caller.f_code.co_filename != _TEXT_MODELS:
+        return None
+    if caller.f_code.co_name == "<listcomp>":
+        caller = caller.f_back
+    return caller if caller and caller.f_code.co_name in ("agenerate", "astream") else None
 
 
 def configured(frame: FrameType) -> Any:

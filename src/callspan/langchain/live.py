@@ -19,6 +19,7 @@ import sys
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from types import FrameType
 from typing import Any, Final
+from uuid import UUID
 
 from opentelemetry.context import Context, attach, get_current
 
@@ -28,6 +29,7 @@ from callspan.langchain.runs import Attached, LiveRun, open_runs
 from callspan.tracing.registry import SPAN_KEY, SPANS_KEY
 
 _LIVE: Final = frozenset((SPAN_KEY, SPANS_KEY, SCOPE_KEY))
+_NOT_KNOWN: Final = UUID(int=0)
 
 
 class LiveContext(Attached):
@@ -154,6 +156,27 @@ def surroundings(driver: FrameType | None) -> tuple[Context, Context, LiveRun | 
     context = current.ordinary(innermost)
     # Not over an ended run's: or a chain of background tasks would keep every run.
     return current if current.run.open else context, context, innermost
+
+
+def expect(driver: FrameType) -> None:
+    """Get ready for the run of a text model, whose start is told in a task or thread of its own.
+
+    What is attached there is lost, so the live Context is attached beforehand.
+
+    Args:
+        driver: The frame that is to run the body.
+    """
+    under, around, innermost = surroundings(driver)
+    run = LiveRun(_NOT_KNOWN, None, "llm", driver, around, innermost)
+    run.open, run.expected = False, True
+    attach(LiveContext(run, under, innermost))
+
+
+def expected() -> LiveRun | None:
+    """Return the run of a text model for which this has got ready here, or its first one."""
+    context = get_current()
+    run = context.run if isinstance(context, LiveContext) else None
+    return run if run is not None and run.expected else None
 
 
 def put_away() -> None:

@@ -49,7 +49,8 @@ class LiveRun:
         base: The Context whose values `around` has, but for what callspan puts into it.
         scope: What callspan's blocks inherit in its body; None until that was asked for.
         spans: Its span in each provider; the first one's is current in its body.
-        open: Whether it has not ended.
+        open: Whether it has started, and not ended.
+        expected: Whether it was made before its start; see `callspan.langchain.live.expect`.
         carried: Whether code that inherits a Context from its body is in its body too: not once
             the body is a generator that waits while its consumer goes on.
         plain: Whether a function drives it, which ends before anything else goes on.
@@ -69,6 +70,7 @@ class LiveRun:
         "base",
         "carried",
         "code",
+        "expected",
         "forget",
         "frame",
         "id_told",
@@ -105,6 +107,7 @@ class LiveRun:
         self.spans: dict[Registry, Span] = {}
         self._inside: Context | None = None
         self.open = True
+        self.expected = False
         self.innermost = innermost
         self.strand = strand()
         self.forget: Callable[[], object] | None = None
@@ -122,6 +125,11 @@ class LiveRun:
             self.driven_by(driver)
             self.tries = tries(driver, self.frame) or None
             self.carried = kind != "chain" or not suspends(driver.f_code)
+
+    def starts_as(self, run_id: UUID, parent_run_id: UUID | None, around: Context) -> None:
+        """Note which run it is, if that was not known when it was made."""
+        self.run_id, self.parent_run_id, self.around = run_id, parent_run_id, around
+        self.open = True
 
     def driven_by(self, driver: FrameType) -> None:
         """Note the frame that runs the body, by its id alone: nothing is kept alive."""
@@ -189,7 +197,7 @@ class OpenRuns:
         """Take out a run that ends; None if it is not there."""
         run = self._by_id.pop(key, None)
         if run is not None:
-            run.open, run.innermost, run.id_told = False, None, None
+            run.open, run.expected, run.innermost, run.id_told = False, False, None, None
             self._release(run)
             if run.forget is not None:
                 run.forget()
