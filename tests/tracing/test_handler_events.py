@@ -117,6 +117,24 @@ def test_retry(spans: SpanLog) -> None:
     ]
 
 
+def test_a_redact_that_is_traced_itself(spans: SpanLog) -> None:
+    """Its own runs would be redacted, and theirs: two for each, as deep as Python goes."""
+
+    @traced
+    def redact(key: str, value: Any) -> Any:
+        return "[gone]"
+
+    handler = OTelCallbackHandler(capture_content=True, redact=redact)
+    run = CallbackManager.configure([handler]).on_chain_start({}, {"x": 1}, name="run")
+    with run.activate():
+        run.on_chain_end("out")
+    (span,) = spans.ended
+    assert (span.attributes["input.value"], span.attributes["output.value"]) == (
+        '"[gone]"',
+        "[gone]",
+    )
+
+
 def test_a_tools_name_that_a_model_made_up_can_be_sent(spans: SpanLog) -> None:
     """Models write what they like there, at any length; one surrogate would lose the event."""
     start().on_agent_action(AgentAction(tool="\ud800" + "x" * 10_000, tool_input={}, log=""))

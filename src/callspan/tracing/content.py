@@ -13,6 +13,7 @@ from callspan.tracing.attributes.names import EXCEPTION_MESSAGE
 from callspan.tracing.plain import plain
 from callspan.tracing.secrets import MASK, is_secret_key
 from callspan.tracing.serialize import cut_text, to_json
+from callspan.tracing.suppress import suppress_tracing
 
 log = logging.getLogger("callspan")
 
@@ -31,8 +32,9 @@ class ContentGate:
             OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says now; off when it is unset.
         capture_error_text: Whether the text of exceptions is; None: as `capture_content`.
         redact: Called with an attribute's key and the Python value before it is serialised;
-            returns what is recorded in its place, None for nothing. What has the shape of a secret
-            is taken out afterwards, with or without it.
+            returns what is recorded in its place, None for nothing. It must not change the value,
+            which is the program's own. What has the shape of a secret is taken out afterwards,
+            with or without it.
         content_limit: The most bytes of UTF-8 that an attribute may have.
 
     Attributes:
@@ -162,7 +164,8 @@ class ContentGate:
         if self._redact is None:
             return value
         try:
-            return self._redact(key, value)
+            with suppress_tracing():  # a chain that redacts would be redacted itself, and so on
+                return self._redact(key, value)
         except Exception as error:
             if not self._failed:
                 self._failed = True

@@ -58,7 +58,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             as OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says; off when that is unset.
         capture_error_text: Whether the text of exceptions is; None: as `capture_content`.
         redact: Called with an attribute's key and its Python value before it is recorded, for
-            content, exception text, tags and metadata; returns the value to record.
+            content, exception text, tags and metadata; returns the value to record, and must not
+            change the one it is given, which is the program's own.
         content_limit: The most bytes of UTF-8 that one attribute of content has.
         conventions: "gen_ai", and "openinference" for that project's full set of attributes.
         max_open_runs: How many runs may be open in one provider; beyond that the oldest are
