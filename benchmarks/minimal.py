@@ -6,7 +6,6 @@ nothing current, guards against nothing, and forgets no run of which LangChain s
 
 from __future__ import annotations
 
-import json
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -136,9 +135,8 @@ class Minimal(BaseCallbackHandler):
             **more,
         }
         for key, value in (metadata or {}).items():
-            if not key.startswith(("ls_", "__")):
-                shown = json.dumps(value, separators=(",", ":")) if type(value) is dict else value
-                attributes[f"callspan.metadata.{key}"] = shown
+            if not key.startswith(("ls_", "__", "lc_versions")):
+                attributes[f"callspan.metadata.{key}"] = value
         context = None
         if parent_run_id is not None:
             context = set_span_in_context(self._open[parent_run_id][0])

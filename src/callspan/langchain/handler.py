@@ -20,7 +20,6 @@ from callspan.callbacks.ids import copy_of
 from callspan.langchain.graph import GraphHandler, Interrupts, is_agent, is_control_flow, resumes
 from callspan.langchain.internals import (
     MADE_BY,
-    awaits,
     config_run,
     costs_nothing,
     driver_of,
@@ -32,7 +31,7 @@ from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
-from callspan.tracing.registry import Record, Registry
+from callspan.tracing.registry import Record
 
 
 class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
@@ -44,7 +43,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
     callspan's own blocks it does what that one does.
     """
 
-    _known_interrupts: tuple[Registry | None, Interrupts] | None = None
+    _known_interrupts: tuple[object, Interrupts] | None = None
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]
@@ -98,10 +97,10 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
 
     @property
     def _interrupts(self) -> Interrupts:
-        registry = self._last_registry()
         known = self._known_interrupts
-        if known is None or known[0] is not registry:
-            self._known_interrupts = known = (registry, Interrupts.of(registry))
+        if known is None or known[0] is not self._known:
+            registry = self._last_registry()
+            self._known_interrupts = known = (self._known, Interrupts.of(registry))
         return known[1]
 
     def _start(
@@ -125,14 +124,15 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         above = driver
         if run is None and driver is not None and extra.get("batch_size") == 1:
             above = driver.f_back  # other runs of its frame are of one that had its id before
-        _bury(above)
+        current = get_current()
+        _bury(current, above)
         registry = self._registry()
         if registry is None or (run is not None and registry in run.spans):
             return None
-        first = expected() if run is None and driver is None and kind == "llm" else None
+        first = expected(current) if run is None and driver is None and kind == "llm" else None
         if run is None:
             run_id = copy_of(told)
-            under, around, innermost = surroundings(driver)
+            under, around, innermost = surroundings(current, driver)
             if first is not None:
                 around, innermost = first.around, first.innermost
         else:
@@ -156,9 +156,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             else:
                 run = first
                 run.starts_as(run_id, parent_run_id, around)
-            open_runs.add(run)
+            open_runs.add(run, self._max_open_runs)
             _watch(run, told)
-            open_runs.keep(self._max_open_runs)
         if record is not None:
             run.spans[registry] = record.span
             if kind == "chain" and resumes(inputs):
@@ -191,12 +190,12 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         return scope.run_id
 
     def _end(self, run_id: UUID, result: Any, error: BaseException | None = None) -> None:
-        ended = open_runs.remove(run_id.int) is not None
-        if ended:
-            put_away()  # a span processor is called outside of the run
+        if open_runs.remove(run_id.int) is None:
+            super()._end(run_id, result, error)
+            return
+        current = put_away()  # span processors are called outside of the run
         super()._end(run_id, result, error)
-        if ended:
-            _bury(sys._getframe(1))
+        _bury(current, sys._getframe(1))
 
     def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
         if error is None:
@@ -208,11 +207,11 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
 
 
 def _is_cached(response: Any) -> bool:
-    return any(
-        costs_nothing(getattr(answer, "message", None))
-        for answers in getattr(response, "generations", ())
-        for answer in answers
-    )
+    for answers in getattr(response, "generations", ()):
+        for answer in answers:
+            if costs_nothing(getattr(answer, "message", None)):
+                return True
+    return False
 
 
 def _note_chunk(run_id: UUID, frame: FrameType) -> None:
@@ -237,8 +236,7 @@ def _watch(run: LiveRun, told: UUID) -> None:
     stream left open there may be none: nobody has the id any more that LangChain told.
     """
     run.id_told = ref(told, partial(_id_gone, run))
-    here = run.strand == strand()
-    if here and run.kind != "chain" and run.code is not None and awaits(run.code):
+    if run.may_die and not run.plain and run.strand == strand():
         task = asyncio.current_task()
         if task is not None:
             done = partial(_task_done, run)
@@ -254,14 +252,14 @@ def _id_gone(run: LiveRun, _id: Any) -> None:
     collector.put_off(partial(_lost, run))  # the garbage collector may be what calls
 
 
-def _bury(frame: FrameType | None) -> None:
+def _bury(context: Context, frame: FrameType | None) -> None:
     """End the runs that were cancelled unheard: those of this task that are not on its stack."""
     if collector.waiting:
         collector.send_waiting()
-    context, here = get_current(), None
+    here = None
     while isinstance(context, LiveContext):
         run = context.run
-        if run.open and run.may_die:
+        if run.may_die and run.open:
             here = here or strand()
             if run.strand == here and not open_runs.on_stack(run, frame):
                 _lost(run)

@@ -47,9 +47,11 @@ class Hook:
         model = text_model(sys._getframe(1))
         if model is not None and (self.everywhere or any(map(_traces, manager.handlers))):
             expect(model)
-        if any(map(_is_plain, manager.handlers)):
-            manager.handlers = [*map(for_langchain, manager.handlers)]
-            manager.inheritable_handlers = [*map(for_langchain, manager.inheritable_handlers)]
+        for handler in manager.handlers:
+            if _is_plain(handler):
+                manager.handlers = [*map(for_langchain, manager.handlers)]
+                manager.inheritable_handlers = [*map(for_langchain, manager.inheritable_handlers)]
+                break
         context = get_current()
         ordinary = context.base if isinstance(context, LiveContext) else context
         scope = scope_of(ordinary)

@@ -39,7 +39,7 @@ _WITH_RUN: Final = frozenset({"_generate_with_cache", "_agenerate_with_cache"})
 """Methods of a model that run the body of one of several runs, which `run_manager` tells."""
 TELLING: Final = _WITH_RUN | {"wrapper"}
 """Functions whose frames may tell in whose body they are: see `run_of` and `pulled_stream`."""
-_TRIES: Final = {
+TRIES: Final = {
     str(Path(_CONFIG).with_name("fallbacks.py")): "fallback",
     str(Path(_CONFIG).with_name("retry.py")): "attempt",
 }
@@ -113,8 +113,8 @@ def tries(frame: FrameType | None, run_frame: int | None) -> str:
         run_frame: The frame that drives the run, by its id.
     """
     while frame is not None and frame.f_code is not STEP_OF_LOOP:
-        if frame.f_code.co_filename in _TRIES:
-            return _TRIES[frame.f_code.co_filename]
+        if frame.f_code.co_filename in TRIES:
+            return TRIES[frame.f_code.co_filename]
         if id(frame) == run_frame:
             break
         frame = frame.f_back

@@ -84,9 +84,8 @@ class LiveContext(Attached):
         """What is current in the body of `run`: `base`, if that was made there."""
         if run is None or self.covered_in is run:
             return self.base
-        if run.scope is not None and scope_of(self.base) is run.scope:
-            return self.base
-        return run.inside
+        scope = run.scope
+        return self.base if scope is not None and scope_of(self.base) is scope else run.inside
 
     # What a mapping can be asked. The dict that this is has nothing in it.
 
@@ -138,17 +137,20 @@ class LiveContext(Attached):
         return {**self._as_asked()}
 
 
-def surroundings(driver: FrameType | None) -> tuple[Context, Context, LiveRun | None]:
+def surroundings(
+    current: Context, driver: FrameType | None
+) -> tuple[Context, Context, LiveRun | None]:
     """Find out what a run starts in.
 
     Args:
+        current: The current Context.
         driver: The frame that is to run the body; None where that is not known.
 
     Returns:
         The Context to attach a live one over; an ordinary Context, with the span that is current
         there; and the run in whose body that is.
     """
-    current = _without_ended(get_current())
+    current = _without_ended(current)
     # The frame itself may have started others just so: the runs of a batch are siblings.
     innermost = open_runs.innermost(current, None if driver is None else driver.f_back)
     if not isinstance(current, LiveContext):
@@ -166,25 +168,29 @@ def expect(driver: FrameType) -> None:
     Args:
         driver: The frame that is to run the body.
     """
-    under, around, innermost = surroundings(driver)
+    under, around, innermost = surroundings(get_current(), driver)
     run = LiveRun(_NOT_KNOWN, None, "llm", driver, around, innermost)
     run.open, run.expected = False, True
     attach(LiveContext(run, under, innermost))
 
 
-def expected() -> LiveRun | None:
+def expected(context: Context) -> LiveRun | None:
     """Return the run of a text model for which this has got ready here, or its first one."""
-    context = get_current()
     run = context.run if isinstance(context, LiveContext) else None
     return run if run is not None and run.expected else None
 
 
-def put_away() -> None:
-    """Take the live Contexts of ended runs away, as far as they lie on top here."""
+def put_away() -> Context:
+    """Take the live Contexts of ended runs away, as far as they lie on top here.
+
+    Returns:
+        The Context that is current now.
+    """
     current = get_current()
     left = _without_ended(current)
     if left is not current:
         attach(left)
+    return left
 
 
 def _without_ended(context: Context) -> Context:

@@ -23,6 +23,7 @@ from callspan.callbacks.ambient import with_place, with_scope
 from callspan.langchain.internals import (
     STEP_OF_LOOP,
     TELLING,
+    TRIES,
     awaits,
     config_run,
     pulled_stream,
@@ -32,6 +33,8 @@ from callspan.langchain.internals import (
 )
 from callspan.langchain.scope import LangChainScope
 from callspan.tracing.registry import Registry
+
+_NO_CONFIG: Final = frozenset({"chat_model", "llm", "retriever"})
 
 
 class LiveRun:
@@ -54,6 +57,7 @@ class LiveRun:
         carried: Whether code that inherits a Context from its body is in its body too: not once
             the body is a generator that waits while its consumer goes on.
         plain: Whether a function drives it, which ends before anything else goes on.
+        has_no_config: Whether LangChain's config variable is not set in the body.
         may_die: Whether it may end unheard, in which case its driver is gone from its strand.
         strand: The task or thread that it was started in.
         streams: Whether a first chunk has come.
@@ -73,6 +77,7 @@ class LiveRun:
         "expected",
         "forget",
         "frame",
+        "has_no_config",
         "id_told",
         "innermost",
         "kind",
@@ -112,31 +117,32 @@ class LiveRun:
         self.strand = strand()
         self.forget: Callable[[], object] | None = None
         self.id_told: ref[UUID] | None = None
+        self.has_no_config = kind in _NO_CONFIG
+        self.carried = True
         self.streams = False
+        self.tries: str | None = None
         self.tried = 0
         self.pulls: int | None = None
-        self.tries: str | None = None
-        self.carried = True
-        if driver is None:
-            self.frame: int | None = None
-            self.code: CodeType | None = None
-            self.plain = self.may_die = False
-        else:
-            self.driven_by(driver)
-            self.tries = tries(driver, self.frame) or None
-            self.carried = kind != "chain" or not suspends(driver.f_code)
+        self.frame: int | None = None
+        self.code: CodeType | None = None
+        self.plain = self.may_die = False
+        if driver is not None:
+            suspended = self.driven_by(driver)
+            self.carried = not suspended or kind != "chain"
+            self.tries = TRIES.get(driver.f_code.co_filename)
 
     def starts_as(self, run_id: UUID, parent_run_id: UUID | None, around: Context) -> None:
         """Note which run it is, if that was not known when it was made."""
         self.run_id, self.parent_run_id, self.around = run_id, parent_run_id, around
         self.open = True
 
-    def driven_by(self, driver: FrameType) -> None:
-        """Note the frame that runs the body, by its id alone: nothing is kept alive."""
+    def driven_by(self, driver: FrameType) -> bool:
+        """Note the frame that runs the body, by its id alone; return whether that may wait."""
         self.frame, self.code = id(driver), driver.f_code
         suspended = suspends(driver.f_code)
         self.plain = not suspended and not awaits(driver.f_code)
-        self.may_die = self.kind != "chain" and not suspended
+        self.may_die = not suspended and self.kind != "chain"
+        return suspended
 
     @property
     def inside(self) -> Context:
@@ -154,11 +160,6 @@ class LiveRun:
     def is_passed_over(self) -> bool:
         """Whether LangChain takes this run's parent for the one of what starts in the body."""
         return self.has_no_config or self.tries == "fallback"
-
-    @property
-    def has_no_config(self) -> bool:
-        """Whether LangChain's config variable is not set in the body."""
-        return self.kind in ("chat_model", "llm", "retriever")
 
 
 def strand() -> int:
@@ -187,11 +188,13 @@ class OpenRuns:
         """Return an open run by the number of its id."""
         return None if key is None else self._by_id.get(key)
 
-    def add(self, run: LiveRun) -> None:
-        """Register a run that starts."""
+    def add(self, run: LiveRun, bound: int) -> None:
+        """Register a run that starts, and forget the oldest beyond `bound`."""
         self._by_id[run.run_id.int] = run
         if run.frame is not None:
             self._by_frame[run.frame] = (*self._by_frame.get(run.frame, ()), run)
+        while len(self._by_id) > bound:
+            self.remove(next(iter(self._by_id)))
 
     def remove(self, key: int) -> LiveRun | None:
         """Take out a run that ends; None if it is not there."""
@@ -201,6 +204,7 @@ class OpenRuns:
             self._release(run)
             if run.forget is not None:
                 run.forget()
+                run.forget = None
         return run
 
     def move(self, run: LiveRun, driver: FrameType) -> None:
@@ -222,11 +226,6 @@ class OpenRuns:
             if run.code is frame.f_code:
                 return run
         return None
-
-    def keep(self, bound: int) -> None:
-        """Forget the oldest runs, as many as are open beyond `bound`."""
-        while len(self._by_id) > bound:
-            self.remove(next(iter(self._by_id)))
 
     def on_stack(self, run: LiveRun, frame: FrameType | None) -> bool:
         """Whether the frame that drives a run is among the callers of `frame`."""

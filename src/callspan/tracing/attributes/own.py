@@ -19,7 +19,7 @@ METADATA_KEYS: Final = 32
 _STEPS_BUT_ATTEMPT: Final = ("seq:step:", "map:key:", "graph:step:")
 _ATTEMPT: Final = "retry:attempt:"
 _STEPS: Final = (*_STEPS_BUT_ATTEMPT, _ATTEMPT)
-_INTERNAL: Final = ("ls_", "__")
+_INTERNAL: Final = ("ls_", "__", "lc_versions")
 _IDENTITY: Final = {
     "session_id": names.SESSION_ID,
     names.SESSION_ID: names.SESSION_ID,
