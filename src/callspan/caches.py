@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import Self
+
 from callspan._fork import Lock
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation
@@ -81,6 +83,10 @@ class InMemoryCache(BaseCache):
     def clear(self, **kwargs: Any) -> None:
         """Forget everything."""
         self._kept = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copy of a model shares its cache, whose lock cannot be copied.
+        return self
 
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """As `lookup`: it does not wait."""

@@ -264,6 +264,12 @@ async def test_a_failing_part_ends_the_others(handler: Any) -> None:
     assert sorted(handler.events.methods) == ["on_chain_error"] * 3 + ["on_chain_start"] * 3
 
 
+def test_a_key_need_not_be_text() -> None:
+    """A dict of blocks by number, an id say, is a block like others."""
+    block = RunnableLambda(odd) | {5: odd, "a": odd}
+    assert block.invoke(1) == {5: 1, "a": 1}
+
+
 def test_parallel_blocks_are_made_of_dicts_and_keywords() -> None:
     """Each form that langchain_core's users write."""
     assert RunnableParallel({"a": odd}, b=odd).invoke(1) == {"a": 1, "b": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -266,3 +267,11 @@ async def test_in_memory_cache_refuses_no_room() -> None:
     await cache.aupdate("p", "m", [Generation(text="x")])
     await cache.aclear()
     assert await cache.alookup("p", "m") is None
+
+
+def test_a_copied_model_shares_its_cache() -> None:
+    """Settings are copied in many programs, and the copy is not to pay for the same answer."""
+    one = FakeListChatModel(responses=["a", "b"], cache=InMemoryCache())
+    assert one.invoke("q").text == "a"
+    for other in (copy.deepcopy(one), one.model_copy(deep=True)):
+        assert other.invoke("q").text == "a"

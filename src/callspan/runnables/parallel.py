@@ -42,7 +42,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
             )
         both = {**(steps or {}), **more}
         self.steps = {key: as_runnable(step) for key, step in both.items()}
-        self.name = name or f"{type(self).__name__}<{','.join(self.steps)}>"
+        self.name = name or f"{type(self).__name__}<{','.join(map(str, self.steps))}>"
 
     async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         calls = [
@@ -94,7 +94,7 @@ class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
 
     def __init__(self, mapper: RunnableParallel[dict[str, Any]]) -> None:
         self.mapper = mapper
-        self.name = f"{type(self).__name__}<{','.join(mapper.steps)}>"
+        self.name = f"{type(self).__name__}<{','.join(map(str, mapper.steps))}>"
 
     async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         given = _dict(given)
