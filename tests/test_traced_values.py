@@ -19,6 +19,8 @@ KINDS = ["chain", "agent", "tool", "retriever", "llm"]
     ("wrong", "message"),
     [
         ({"kind": "model"}, "chain, agent, tool, retriever, llm"),
+        ({"kind": ["tool"]}, "chain, agent, tool, retriever, llm"),
+        ({"name": 5}, "name takes a string, not 5"),
         ({"fn": 1}, "functions and methods"),
         ({"fn": object}, "functions and methods"),
         ({"fn": property(lambda self: 1)}, "functions and methods"),

@@ -55,8 +55,9 @@ def create_agent(
 
     The tools that a message of the model asks for run at the same time, `max_concurrency` of the
     config at most. Their answers are in the order of the calls. A tool that raises, or does not
-    exist, or whose arguments cannot be read, is answered with the error, `status="error"`. If all
-    of them have `return_direct`, and none failed, theirs are the last messages.
+    exist, or whose arguments cannot be read, is answered with the error, `status="error"`; but an
+    async tool in a sync call raises AsyncOnlyError. If all of them have `return_direct`, and none
+    failed, theirs are the last messages.
 
     Args:
         model: A chat model that has `bind_tools`, if there are tools.

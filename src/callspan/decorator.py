@@ -70,12 +70,12 @@ def traced(
         metadata: Metadata of the run and its descendants.
 
     Raises:
-        ConfigurationError: if `kind` is none of these, `tags` no list of strings, `metadata` no
-            dict, or what is decorated no function.
+        ConfigurationError: if `kind` is none of these, `name` no string, `tags` no list of
+            strings, `metadata` no dict, or what is decorated no function.
     """
-    if kind not in _STARTS:
+    if kind not in list(_STARTS):  # a list of kinds could not be looked up
         raise ConfigurationError(f"kind takes one of {', '.join(_STARTS)}, not {kind!r}")
-    check({"tags": tags, "metadata": metadata})
+    check({"run_name": name, "tags": tags, "metadata": metadata})
     if fn is None:
 
         def decorate(function: F) -> F:
