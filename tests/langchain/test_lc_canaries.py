@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.context import register_configure_hook
 from langgraph.graph import START, StateGraph
@@ -191,6 +192,21 @@ def test_a_sync_stream_is_pulled_by_run_in_executor() -> None:
     run("astream", Looking(responses=["ab"]), "x", {"callbacks": [Drivers()]})
     assert len(found[0]) == 1
     assert found[0] == found[1]
+
+
+def test_the_chunks_of_an_async_stream_are_pulled_in_one_context() -> None:
+    """What a body attaches in one step is there in the next; not so on Python 3.10."""
+    variable: ContextVar[bool] = ContextVar("variable", default=False)
+    found: list[bool] = []
+
+    async def body(chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        for step in range(2):
+            found.append(variable.get())
+            variable.set(True)
+            yield step
+
+    run("astream", RunnableGenerator(body), 1, {"callbacks": [Drivers()]})
+    assert found == [False, internals.ONE_CONTEXT]
 
 
 async def test_the_loop_runs_steps_in_handle_run() -> None:

@@ -24,6 +24,9 @@ Place = Literal["own", "callbacks", "library", "elsewhere"]
 STEP_OF_LOOP: Final[CodeType] = asyncio.events.Handle._run.__code__
 """The frame in which an event loop runs a step of a task: what is above it is another's."""
 
+ONE_CONTEXT: Final = sys.version_info >= (3, 11)
+"""Whether all chunks of an async stream are pulled in one Context: tasks of Python 3.10 copy it."""
+
 _OWN: Final = tuple(
     str(Path(__file__).parents[1] / name) + os.sep for name in ("langchain", "tracing")
 )

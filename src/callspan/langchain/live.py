@@ -24,7 +24,7 @@ from uuid import UUID
 from opentelemetry.context import Context, attach, get_current
 
 from callspan.callbacks.ambient import SCOPE_KEY, scope_of
-from callspan.langchain.internals import config_run
+from callspan.langchain.internals import ONE_CONTEXT, config_run
 from callspan.langchain.runs import Attached, LiveRun, open_runs
 from callspan.tracing.registry import SPAN_KEY, SPANS_KEY
 
@@ -76,7 +76,8 @@ class LiveContext(Attached):
 
     def _innermost(self, frame: FrameType) -> LiveRun | None:
         run = self.run
-        if run.open and self.direct and (run.plain or run.run_id.int == config_run()):
+        told = run.carried or ONE_CONTEXT  # else the Contexts of deeper runs may be lost
+        if run.open and self.direct and (run.plain or (told and run.run_id.int == config_run())):
             return run
         return open_runs.innermost(self, frame)
 
