@@ -285,7 +285,7 @@ def test_a_node_that_writes_to_the_stream(way: str, config: Any, spans: SpanLog,
 # Less common runnables
 
 
-@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_runnables_of_all_kinds_around_a_body(
     way: str, config: Any, spans: SpanLog, work: Any
@@ -704,7 +704,7 @@ def test_events_in_a_body(way: str, config: Any, spans: SpanLog, awork: Any) -> 
     assert set(seen) == {"Model"}
 
 
-@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 async def test_a_log_stream(config: Any, spans: SpanLog, tracer: Tracer) -> None:
     """The oldest of LangChain's event streams."""
     chain = RunnableLambda(lambda x: look() or x, name="first") | Model()

@@ -247,29 +247,27 @@ async def test_a_text_models_start_asks_who_is_inline_in_its_own_frame() -> None
 
 
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
-def test_a_text_models_own_method_configures_its_manager(
-    way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_models_own_method_configures_its_manager(way: str) -> None:
     """Asked in `agenerate` and `astream`, before a task of its own starts the run."""
     found: list[Any] = []
 
-    class Variable:
+    class Asked:
         def get(self) -> None:
             model = internals.text_model(sys._getframe(1))
             found.append(model and model.f_code.co_name)
-
-    hooks = [(Variable(), True, None, None)]
-    monkeypatch.setattr("langchain_core.tracers.context._configure_hooks", hooks)
 
     class Streams(TextModel):
         def _stream(self, *args: Any, **kwargs: Any) -> Iterator[GenerationChunk]:
             yield GenerationChunk(text="a")
 
+    hook: Any = Asked()
+    register_configure_hook(hook, inheritable=True)
     run(way, Streams(), "x", {"callbacks": [BaseCallbackHandler()]})
     assert found == [{"ainvoke": "agenerate", "astream": "astream"}[way]]
     found.clear()
     run("invoke", Streams(), "x", {"callbacks": [BaseCallbackHandler()]})
     run(way, Model(), "x", {"callbacks": [BaseCallbackHandler()]})
+    hook.__class__ = type("Deaf", (), {"get": lambda self: None})
     assert set(found) == {None}
 
 

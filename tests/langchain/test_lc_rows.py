@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -249,8 +250,8 @@ def test_with_content_off_an_agent_tells_nothing_of_it(way: str, spans: SpanLog)
 
     call = {"name": "leak", "args": {"x": PRIVATE}, "id": "c"}
     model = Model(answers=[AIMessage(PRIVATE, tool_calls=[call]), AIMessage(PRIVATE)])
-    prompt = {"system_prompt" if KNOWN else "prompt": PRIVATE}
-    agent = create_agent(model, [leak], name="agent", **prompt)
+    prompt = "system_prompt" if "system_prompt" in signature(create_agent).parameters else "prompt"
+    agent = create_agent(model, [leak], name="agent", **{prompt: PRIVATE})
     for handler in (OTelCallbackHandler(), OTelCallbackHandler(conventions=["openinference"])):
         model.calls = 0
         run(way, agent, {"messages": [("user", PRIVATE)]}, {"callbacks": [handler]})
