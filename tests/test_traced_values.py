@@ -168,3 +168,15 @@ def test_a_lazy_result_stays_lazy(spans: SpanLog) -> None:
     lazy = Lazy()
     assert traced(lambda: lazy)() is lazy
     assert [dict(span.attributes or {})["callspan.run.outcome"] for span in spans.ended] == ["ok"]
+
+
+def test_a_models_result_is_not_iterated_over(spans: SpanLog) -> None:
+    """A list that fetches its rows when they are asked for is not to fetch them for a trace."""
+
+    class Rows(list[Any]):
+        def __iter__(self) -> Any:
+            raise RuntimeError("fetched")
+
+    rows = Rows()
+    assert traced(kind="llm")(lambda: rows)() is rows
+    assert [span.attributes["callspan.run.outcome"] for span in spans.ended] == ["ok"]

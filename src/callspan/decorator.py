@@ -212,7 +212,8 @@ def _one(started: Any) -> Any:
 
 
 def _as_result(output: Any) -> LLMResult:
-    if isinstance(output, LLMResult):
-        return output
-    text = "".join(map(as_text, output)) if isinstance(output, list) else as_text(output)
+    # By its type: what a function returns may not want to be asked, nor iterated over.
+    if issubclass(type(output), LLMResult):
+        return output  # type: ignore[no-any-return]
+    text = "".join(map(as_text, output)) if type(output) is list else as_text(output)
     return LLMResult(generations=[[Generation(text=text)]])
