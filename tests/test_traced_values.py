@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callspan import ConfigurationError, traced, use_config
+from callspan import ConfigurationError, OTelCallbackHandler, traced, use_config
 from support import SpanLog, current, without_tracer
 
 KINDS = ["chain", "agent", "tool", "retriever", "llm"]
@@ -180,3 +180,16 @@ def test_a_models_result_is_not_iterated_over(spans: SpanLog) -> None:
     rows = Rows()
     assert traced(kind="llm")(lambda: rows)() is rows
     assert [span.attributes["callspan.run.outcome"] for span in spans.ended] == ["ok"]
+
+
+@pytest.mark.parametrize("conventions", [("gen_ai",), ("gen_ai", "openinference")])
+def test_what_a_retriever_function_finds_is_the_programs_to_consume(
+    conventions: Any, spans: SpanLog
+) -> None:
+    """A cursor or a generator that a trace has read to its end is empty, or never ends."""
+    handler = OTelCallbackHandler(capture_content=True, conventions=conventions)
+    search = traced(kind="retriever")(lambda query: iter(["a", "b"]))
+    with use_config(callbacks=[handler]):
+        assert list(search("q")) == ["a", "b"]
+    (span,) = spans.ended
+    assert "iterator" in span.attributes["output.value"]

@@ -51,8 +51,10 @@ def of_value_out(start: RunStart, result: Any, gate: ContentGate) -> Attributes:
         value = result.content if hasattr(result, "tool_call_id") else result
         yield from _recorded(_OUTPUT, value, gate, names.TOOL_CALL_RESULT)
     elif start.kind == "retriever":
-        documents = [document_of(document) for document in result]
-        yield from _recorded(_OUTPUT, documents, gate, names.RETRIEVAL_DOCUMENTS)
+        # An iterator is the program's to consume.
+        known = isinstance(result, list | tuple)
+        shown = [document_of(document) for document in result] if known else result
+        yield from _recorded(_OUTPUT, shown, gate, names.RETRIEVAL_DOCUMENTS)
     else:
         yield from _recorded(_OUTPUT, result, gate)
 

@@ -81,7 +81,7 @@ def of_documents(result: Any, gate: ContentGate) -> Attributes:
     """Yield retrieved documents field by field."""
     documents = (
         [(f"document.{name}", value) for name, value in document_of(document).items()]
-        for document in result
+        for document in (result if isinstance(result, list | tuple) else ())
     )
     yield from _flat("retrieval.documents", documents, _DOCUMENT_FIELDS, gate, newest=False)
 
