@@ -38,7 +38,7 @@ def _but(line: Line, *keys: str) -> Line:
 
 
 def _named(line: Line) -> Line:
-    if not line.method.endswith(_STARTS):
+    if not _is_start(line):
         return line
     name = line.kwargs.get("name") or (line.args[0] or {}).get("name")
     return line._replace(args=line.args[1:], kwargs={**line.kwargs, "name": name})
@@ -166,14 +166,59 @@ def _cached_texts(lines: Lines) -> Lines:
     return left
 
 
-_PARSERS = {"StructuredOutput": "PydanticToolsParser"}
+_STRUCTURED = ("PydanticToolsParser", "JsonOutputKeyToolsParser")
 
 
 def _parser(line: Line) -> Line:
-    name = line.kwargs.get("name")
-    return (
-        line._replace(kwargs={**line.kwargs, "name": _PARSERS[name]}) if name in _PARSERS else line
-    )
+    if line.kwargs.get("name") not in _STRUCTURED:
+        return line
+    return line._replace(kwargs={**line.kwargs, "name": "StructuredOutput"})
+
+
+def _parsed_at_once(lines: Lines) -> Lines:
+    parsers = _called(lines, "StructuredOutput")
+    starts = {line.run: line for line in lines if line.run in parsers if _is_start(line)}
+    left = []
+    for line in lines:
+        if line.run not in parsers:
+            left.append(line)
+        elif not _is_start(line):
+            left += [starts[line.run], line]
+    return left
+
+
+def _last_state(lines: Lines) -> Lines:
+    parsers = _called(lines, "JsonOutputParser")
+    around = {line.parent for line in lines if line.run in parsers}
+
+    def without(line: Line) -> Line:
+        is_end = line.method == "on_chain_end" and line.run in parsers | around
+        return line._replace(args=()) if is_end and isinstance(line.args[0], list) else line
+
+    return [without(line) for line in lines]
+
+
+def _found_nothing(lines: Lines) -> Lines:
+    parsers = _called(lines, "JsonOutputParser", "PydanticOutputParser")
+    failed = {one.run for one in lines if one.run in parsers and "inputs" in one.kwargs} & {
+        one.run for one in lines if one.method == "on_chain_error"
+    }
+    failed |= {line.parent for line in lines if line.run in failed}
+
+    def without(line: Line) -> Line:
+        if line.run not in failed or line.method != "on_chain_error":
+            return line
+        return line._replace(method="on_chain_end", args=(None,))
+
+    return [without(line) for line in lines]
+
+
+def _called(lines: Lines, *names: str) -> set[int]:
+    return {line.run for line in lines if _is_start(line) and line.kwargs.get("name") in names}
+
+
+def _is_start(line: Line) -> bool:
+    return line.method.endswith(_STARTS)
 
 
 def _configs(line: Line) -> Line:
@@ -235,7 +280,10 @@ DIFFERENCES = [
     Difference("with_retry tells of retries", _retries, "callspan"),
     Difference("a text model's answer from a cache is a run", _cached_texts, "callspan"),
     Difference("a cached answer is told as such, and has no usage made up", _each(_cached)),
-    Difference("the parser of a structured answer is callspan's own", _each(_parser), "callspan"),
+    Difference("the parser of a structured answer is callspan's own", _each(_parser), "langchain"),
+    Difference("a structured answer is parsed when all of it is there", _parsed_at_once),
+    Difference("a stream of JSON lists has its last state as output, not all of them", _last_state),
+    Difference("a stream in which there is no JSON fails", _found_nothing, "callspan"),
     Difference(
         "with_config adds to the config of an earlier with_config", _each(_configs), "callspan"
     ),

@@ -9,6 +9,7 @@ from typing import Any
 # Each of these adds its programs.
 import oracle_chains  # noqa: F401
 import oracle_models  # noqa: F401
+import oracle_structures  # noqa: F401
 import oracle_texts  # noqa: F401
 import oracle_tools  # noqa: F401
 import oracle_tries  # noqa: F401
