@@ -19,6 +19,7 @@ import langchain_core.caches
 import langchain_core.callbacks
 import langchain_core.callbacks.manager
 import langchain_core.documents
+import langchain_core.globals
 import langchain_core.language_models
 import langchain_core.language_models.fake_chat_models
 import langchain_core.messages
@@ -86,9 +87,10 @@ _NAMES = {
 }
 
 
-def _library(package: Any, groups: Any) -> SimpleNamespace:
+def _library(package: Any, groups: Any, set_llm_cache: Any) -> SimpleNamespace:
     library = SimpleNamespace(
         package=package.__name__,
+        set_llm_cache=set_llm_cache,
         trace_as_chain_group=groups.trace_as_chain_group,
         atrace_as_chain_group=groups.atrace_as_chain_group,
     )
@@ -98,8 +100,10 @@ def _library(package: Any, groups: Any) -> SimpleNamespace:
     return library
 
 
-CALLSPAN = _library(callspan, callspan.callbacks.groups)
-LANGCHAIN = _library(langchain_core, langchain_core.callbacks.manager)
+CALLSPAN = _library(callspan, callspan.callbacks.groups, callspan.caches.set_llm_cache)
+LANGCHAIN = _library(
+    langchain_core, langchain_core.callbacks.manager, langchain_core.globals.set_llm_cache
+)
 
 
 class Caller:

@@ -141,6 +141,9 @@ def _retries(lines: Lines) -> Lines:
 
 
 def _cached(line: Line) -> Line:
+    if line.method == "on_chain_start" and isinstance(line.args[-1], tuple):
+        kind, message = line.args[-1]
+        return line._replace(args=(*line.args[:-1], (kind, _without_cost(message))))
     if line.method != "on_llm_end":
         return line
     return _but(_message(line, _without_cost), "cached")
@@ -149,6 +152,13 @@ def _cached(line: Line) -> Line:
 def _without_cost(message: dict[str, Any]) -> dict[str, Any]:
     no_cost = {"usage_metadata": {"total_cost": 0}}
     return {key: one for key, one in message.items() if {key: one} != no_cost}
+
+
+def _generated(line: Line) -> Line:
+    own = line.kwargs.get("metadata") or {}
+    if line.kwargs.get("batch_size", 1) == 1 or own.keys() - {"ls_provider", "ls_model_type"}:
+        return line
+    return line._replace(kwargs={**line.kwargs, "metadata": {}})
 
 
 def _cached_texts(lines: Lines) -> Lines:
@@ -290,6 +300,9 @@ DIFFERENCES = [
     Difference("keywords that say nothing, None, are left out or not", _each(_saying)),
     Difference("tags are in the order in which they came, not in a set's", _each(_sorted_tags)),
     Difference("a model's metadata do not say which library it is", _each(_metadata), "langchain"),
+    Difference(
+        "metadata tell of the model that is asked by generate without any", _each(_generated)
+    ),
     Difference("tokens are told by position to sync callers too", _each(_token), "langchain"),
     Difference("a model's failure has no response where there was no answer", _each(_response)),
     Difference("a streamed answer has its last chunk, which is empty", _each(_last_chunk)),

@@ -97,6 +97,50 @@ async def text_batch_with_a_config_each(lib: Any, caller: Any) -> Any:
 
 
 @program
+async def text_batch_with_settings_of_its_own(lib: Any, caller: Any) -> Any:
+    own = upper(lib, callbacks=[caller.handler], tags=["own"], metadata={"own": 1})
+    return await caller.batch(own, ["a", "b"], {"tags": ["t"], "metadata": {"k": 1}})
+
+
+@program
+async def text_batch_with_further_arguments(lib: Any, caller: Any) -> Any:
+    own = upper(lib, asked=[])
+    return [await caller.batch(own.bind(stop=["."]), ["a", "b"]), own.asked]
+
+
+@program
+async def text_batch_with_a_config_of_its_own(lib: Any, caller: Any) -> Any:
+    own = upper(lib, asked=[])
+    bound = own.with_config(tags=["own"], max_concurrency=2)
+    return [await caller.batch(bound, ["a", "b", "c"]), own.asked]
+
+
+@program
+async def text_batch_of_messages(lib: Any, caller: Any) -> Any:
+    return await caller.batch(upper(lib), [[("human", "a")], "b"])
+
+
+@program
+async def text_model_tried_again(lib: Any, caller: Any) -> Any:
+    own = upper(lib).with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
+    return await caller.invoke(own, "fail")
+
+
+@program
+async def text_model_with_a_fallback(lib: Any, caller: Any) -> Any:
+    own = upper(lib).with_fallbacks([lib.FakeListLLM(responses=["a"])])
+    return await caller.invoke(own, "fail", tags=["t"])
+
+
+@program
+async def several_prompts_of_which_one_fails(lib: Any, caller: Any) -> Any:
+    options = {"callbacks": [caller.handler], "run_name": "mine"}
+    if caller.is_async:
+        return await upper(lib).agenerate(["a", "fail"], **options)
+    return upper(lib).generate(["a", "fail"], **options)
+
+
+@program
 async def text_batch_that_fails(lib: Any, caller: Any) -> Any:
     return await caller.batch(upper(lib), ["a", "fail"])
 
@@ -168,6 +212,57 @@ async def cached_text_batch(lib: Any, caller: Any) -> Any:
 async def cached_failure(lib: Any, caller: Any) -> Any:
     own = upper(lib, asked=[], cache=lib.InMemoryCache())
     return [await caller.batch(own, ["fail"], return_exceptions=True) for _ in range(2)]
+
+
+@program
+async def cache_of_the_process(lib: Any, caller: Any) -> Any:
+    lib.set_llm_cache(lib.InMemoryCache())
+    try:
+        models = upper(lib, asked=[]), upper(lib, asked=[], cache=True), upper(lib, asked=[])
+        models[-1].cache = False
+        return [(await caller.invoke(one, "a"), one.asked) for one in models]
+    finally:
+        lib.set_llm_cache(None)
+
+
+@program
+async def cached_for_another_stop(lib: Any, caller: Any) -> Any:
+    own = upper(lib, asked=[], cache=lib.InMemoryCache())
+    bound = [own, own.bind(stop=["."]), own, own.bind(stop=["."])]
+    return [[await caller.invoke(one, "a") for one in bound], own.asked]
+
+
+@program
+async def cached_prompts(lib: Any, caller: Any) -> Any:
+    own = upper(lib, asked=[], cache=lib.InMemoryCache())
+    await caller.invoke(own, "b")
+    options = {"callbacks": [caller.handler], "tags": ["t"]}
+    if caller.is_async:
+        result = await own.agenerate(["a", "b", "c"], **options)
+    else:
+        result = own.generate(["a", "b", "c"], **options)
+    return [result.generations, own.asked]
+
+
+@program
+async def cached_model_streamed(lib: Any, caller: Any) -> Any:
+    own = upper(lib, asked=[], cache=lib.InMemoryCache())
+    await caller.invoke(own, "a b")
+    return [await caller.stream(own, "a b"), own.asked]
+
+
+@program
+async def cached_chat_model_streamed(lib: Any, caller: Any) -> Any:
+    own = scripted(lib, cache=lib.InMemoryCache())
+    await caller.stream(own, "a")
+    return (await caller.invoke(own, "a")).content
+
+
+@program
+async def cached_model_in_a_sequence(lib: Any, caller: Any) -> Any:
+    own = scripted(lib, cache=lib.InMemoryCache(), tags=["own"], metadata={"own": 1})
+    chain = lib.ChatPromptTemplate.from_template("{x}") | own | lib.StrOutputParser()
+    return [await caller.invoke(chain, {"x": 1}, tags=["t"]) for _ in range(2)]
 
 
 # Tools and structures

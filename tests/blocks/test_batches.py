@@ -12,6 +12,8 @@ import pytest
 from opentelemetry import trace
 
 from callspan.errors import ConfigurationError, InputError
+from callspan.language_models import FakeListLLM
+from callspan.outputs import LLMResult
 from callspan.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
 
 
@@ -285,3 +287,29 @@ def test_assign_adds_to_the_input_and_replaces() -> None:
     assert block.invoke({"a": 0, "b": 1}) == {"a": 2, "b": 1}
     with pytest.raises(ValueError, match="adds to a dict, but its input is int"):
         block.invoke(1)  # type: ignore[arg-type]
+
+
+class _Asked(FakeListLLM):
+    asked: Any
+
+    def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        self.asked.append(prompts)
+        return super()._generate(prompts, *args, **kwargs)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"max_concurrency": 2}], ids=["bare", "limited"])
+def test_a_bound_model_is_asked_once_for_a_batch(kwargs: Any) -> None:
+    """A model asked once for each prompt of a batch costs as many requests."""
+    model = _Asked(responses=["a"], asked=[])
+    model.bind(stop=["."]).with_config(tags=["t"], **kwargs).batch(["x", "y", "z"])
+    assert model.asked == ([["x", "y"], ["z"]] if kwargs else [["x", "y", "z"]])
+
+
+def test_the_limit_of_a_bound_config_is_kept() -> None:
+    """Whoever sets max_concurrency once, for all calls, does so to spare a service."""
+    crowd = Crowd(2)
+    block = RunnableLambda(crowd.sync).with_config(max_concurrency=2)
+    assert block.batch([1, 2, 3, 4]) == [1, 2, 3, 4]
+    completed = block.batch_as_completed([1, 2, 3, 4])
+    assert sorted(completed) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert crowd.most == 2

@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import Config, RunnableConfig, merge_configs
+from callspan.runnables.calls import Call
+from callspan.runnables.config import Config, Items, RunnableConfig, merge_configs
+from callspan.runnables.io import IO
 
 
 class RunnableBinding(Runnable[Input, Output]):
@@ -62,6 +64,18 @@ class RunnableBinding(Runnable[Input, Output]):
     ) -> AsyncGenerator[Output]:
         """As `transform`, of an async iterator."""
         return self.bound.atransform(input, self._with(config), **{**self.kwargs, **kwargs})
+
+    async def _batched(
+        self, io: IO, items: Items, return_exceptions: bool, kwargs: dict[str, Any]
+    ) -> list[Any]:
+        kwargs = {**self.kwargs, **kwargs}
+        return await self.bound._batched(io, self._items(items), return_exceptions, kwargs)
+
+    def _calls(self, io: IO, items: Items, kwargs: dict[str, Any]) -> tuple[list[Call], int | None]:
+        return self.bound._calls(io, self._items(items), {**self.kwargs, **kwargs})
+
+    def _items(self, items: Items) -> Items:
+        return [(given, self._with(config)) for given, config in items]
 
     def _with(self, config: Config) -> RunnableConfig:
         return merge_configs(self.config, config) if config else self.config
