@@ -23,6 +23,7 @@ from callspan.langchain.internals import (
     config_run,
     costs_nothing,
     driver_of,
+    is_text_models,
     starts_text_model,
     suspends,
 )
@@ -129,12 +130,14 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         registry = self._registry()
         if registry is None or (run is not None and registry in run.spans):
             return None
-        first = expected(current) if run is None and driver is None and kind == "llm" else None
+        first = None
+        if kind == "llm" and run is None and not (driver is not None and is_text_models(driver)):
+            first = expected(current)
         if run is None:
             run_id = copy_of(told)
             under, around, innermost = surroundings(current, driver)
             if first is not None:
-                around, innermost = first.around, first.innermost
+                driver, around, innermost = None, first.around, first.innermost
         else:
             run_id, around, innermost = run.run_id, run.around, run.innermost
         parent_run_id = self._parent(parent_run_id, around, innermost)

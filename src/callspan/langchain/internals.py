@@ -164,6 +164,11 @@ def starts_text_model(frame: FrameType) -> Any:
     return frame.f_locals.get("self") if name == "on_llm_start" else None
 
 
+def is_text_models(frame: FrameType) -> bool:
+    """Whether a frame is a text model's method: the one that drives its run, if told of it."""
+    return frame.f_code.co_filename == _TEXT_MODELS
+
+
 def text_model(frame: FrameType) -> FrameType | None:
     """The method of a text model that configures a manager in order to start runs in other tasks.
 
@@ -171,7 +176,7 @@ def text_model(frame: FrameType) -> FrameType | None:
         frame: The frame that asks `configure`'s hooks.
     """
     caller = frame.f_back and frame.f_back.f_back
-    if caller is None or caller.f_code.co_filename != _TEXT_MODELS:
+    if caller is None or not is_text_models(caller):
         return None
     if caller.f_code.co_name == "<listcomp>":
         caller = caller.f_back
