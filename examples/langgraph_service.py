@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from service import traced  # examples/service.py: opens the server's span
 from starlette.applications import Starlette
@@ -40,13 +41,15 @@ async def look_up(state: State) -> State:
     return {"people": {"Lima": "10 million"}.get(state["city"], "unknown")}
 
 
-async def answer(state: State) -> State:
-    reply = await model.ainvoke(f"How many is {state['people']}, in {state['city']}?")
+async def answer(state: State, config: RunnableConfig) -> State:
+    question = f"How many is {state['people']}, in {state['city']}?"
+    reply = await model.ainvoke(question, config)  # from Python 3.11 on also without the config
     return {"answer": reply.text}
 
 
 model = chat_model()
-graph = StateGraph(State).add_sequence([look_up, answer]).add_edge(START, "look_up")
+graph = StateGraph(State).add_node(look_up).add_node(answer)
+graph.add_edge(START, "look_up").add_edge("look_up", "answer")
 compiled: Any = graph.compile(name="population")
 
 
