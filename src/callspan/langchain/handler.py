@@ -32,7 +32,7 @@ from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
-from callspan.tracing.registry import Record
+from callspan.tracing.registry import Record, Registry
 
 
 class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
@@ -122,20 +122,24 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, context
             )
         told, run = run_id, open_runs.get(run_id.int)
-        above = driver
-        if run is None and driver is not None and extra.get("batch_size") == 1:
-            above = driver.f_back  # other runs of its frame are of one that had its id before
         current = get_current()
-        _bury(current, above)
+        if open_runs.mortal or collector.waiting:
+            frame = driver
+            if run is None and driver is not None and extra.get("batch_size") == 1:
+                frame = driver.f_back  # other runs of its frame are of one that had its id before
+            _bury(current, frame)
         registry = self._registry()
         if registry is None or (run is not None and registry in run.spans):
             return None
         first = None
-        if kind == "llm" and run is None and not (driver is not None and is_text_models(driver)):
-            first = expected(current)
         if run is None:
+            above = None if parent_run_id is None else open_runs.get(parent_run_id.int)
+            if above is not None and _is_dropped_below(above, current, registry):
+                return None
             run_id = copy_of(told)
             under, around, innermost = surroundings(current, driver)
+            if kind == "llm" and not (driver is not None and is_text_models(driver)):
+                first = expected(current)
             if first is not None:
                 driver, around, innermost = None, first.around, first.innermost
         else:
@@ -176,6 +180,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         callspan's own runs; and it names parents that only LangSmith has seen.
         """
         if parent_run_id is not None:
+            if innermost is not None and innermost.run_id.int == parent_run_id.int:
+                return innermost.run_id
             if (
                 innermost is not None
                 and innermost.is_passed_over
@@ -198,7 +204,8 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             return
         current = put_away()  # span processors are called outside of the run
         super()._end(run_id, result, error)
-        _bury(current, sys._getframe(1))
+        if open_runs.mortal or collector.waiting:
+            _bury(current, sys._getframe(1))
 
     def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
         if error is None:
@@ -207,6 +214,18 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             self._interrupts.raised(record, error)
             return "interrupted"
         return super()._outcome(record, error)
+
+
+def _is_dropped_below(parent: LiveRun, current: Context, registry: Registry) -> bool:
+    """Whether nothing lies between a run and its parent, which is not sampled."""
+    return (
+        isinstance(current, LiveContext)
+        and current.run is parent
+        and parent.carried
+        and len(parent.spans) == 1
+        and registry in parent.spans
+        and registry.drops_below(parent.spans[registry])
+    )
 
 
 def _is_cached(response: Any) -> bool:

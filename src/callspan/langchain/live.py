@@ -23,7 +23,7 @@ from uuid import UUID
 
 from opentelemetry.context import Context, attach, get_current
 
-from callspan.callbacks.ambient import SCOPE_KEY, scope_of
+from callspan.callbacks.ambient import SCOPE_KEY
 from callspan.langchain.internals import ONE_CONTEXT, config_run
 from callspan.langchain.runs import Attached, LiveRun, open_runs
 from callspan.tracing.registry import SPAN_KEY, SPANS_KEY
@@ -85,8 +85,9 @@ class LiveContext(Attached):
         """What is current in the body of `run`: `base`, if that was made there."""
         if run is None or self.covered_in is run:
             return self.base
-        scope = run.scope
-        return self.base if scope is not None and scope_of(self.base) is scope else run.inside
+        if run.scope is not None and self.base.get(SCOPE_KEY) is run.scope:
+            return self.base
+        return run.inside
 
     # What a mapping can be asked. The dict that this is has nothing in it.
 
@@ -151,7 +152,8 @@ def surroundings(
         The Context to attach a live one over; an ordinary Context, with the span that is current
         there; and the run in whose body that is.
     """
-    current = _without_ended(current)
+    if isinstance(current, LiveContext) and not current.run.open:
+        current = _without_ended(current)
     # The frame itself may have started others just so: the runs of a batch are siblings.
     innermost = open_runs.innermost(current, None if driver is None else driver.f_back)
     if not isinstance(current, LiveContext):
@@ -195,10 +197,9 @@ def put_away() -> Context:
 
 
 def _without_ended(context: Context) -> Context:
-    if isinstance(context, LiveContext) and not context.run.open:
-        config = config_run()
-        while isinstance(context, LiveContext) and not context.run.open:
-            if context.run.run_id.int == config:  # a task that outlives the body it began in
-                break
-            context = context.under
+    config = config_run()
+    while isinstance(context, LiveContext) and not context.run.open:
+        if context.run.run_id.int == config:  # a task that outlives the body it began in
+            break
+        context = context.under
     return context

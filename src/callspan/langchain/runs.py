@@ -140,7 +140,7 @@ class LiveRun:
         """Note the frame that runs the body, by its id alone; return whether that may wait."""
         self.frame, self.code = id(driver), driver.f_code
         suspended = suspends(driver.f_code)
-        self.plain = not suspended and not awaits(driver.f_code)
+        self.plain = not (suspended or awaits(driver.f_code))
         self.may_die = not suspended and self.kind != "chain"
         return suspended
 
@@ -172,9 +172,14 @@ def strand() -> int:
 
 
 class OpenRuns:
-    """All the runs that are open, by id and by the frame that drives them."""
+    """All the runs that are open, by id and by the frame that drives them.
+
+    Attributes:
+        mortal: Those that may end unheard, by id.
+    """
 
     def __init__(self) -> None:
+        self.mortal: set[int] = set()
         self._by_id: dict[int, LiveRun] = {}
         self._by_frame: dict[int, tuple[LiveRun, ...]] = {}
 
@@ -191,8 +196,7 @@ class OpenRuns:
     def add(self, run: LiveRun, bound: int) -> None:
         """Register a run that starts, and forget the oldest beyond `bound`."""
         self._by_id[run.run_id.int] = run
-        if run.frame is not None:
-            self._by_frame[run.frame] = (*self._by_frame.get(run.frame, ()), run)
+        self._drive(run)
         while len(self._by_id) > bound:
             self.remove(next(iter(self._by_id)))
 
@@ -211,11 +215,18 @@ class OpenRuns:
         """Have another frame drive a run."""
         self._release(run)
         run.driven_by(driver)
-        self._by_frame[id(driver)] = (*self._by_frame.get(id(driver), ()), run)
+        self._drive(run)
+
+    def _drive(self, run: LiveRun) -> None:
+        if run.frame is not None:
+            self._by_frame[run.frame] = (*self._by_frame.get(run.frame, ()), run)
+            if run.may_die:
+                self.mortal.add(run.run_id.int)
 
     def _release(self, run: LiveRun) -> None:
         if run.frame is None:
             return
+        self.mortal.discard(run.run_id.int)
         runs = self._by_frame.pop(run.frame, ())
         if len(runs) > 1:
             self._by_frame[run.frame] = tuple(one for one in runs if one is not run)

@@ -157,10 +157,7 @@ class Registry:
         Its span would be as empty as the current one, which so can stand for it.
         """
         span: Span | None = context.get(SPAN_KEY)  # type: ignore[assignment]
-        if span is None or span.is_recording() or not self._drops_below_unsampled:
-            return False
-        above = span.get_span_context()
-        if above.trace_flags.sampled or above.is_remote or not above.is_valid:
+        if span is None or not self.drops_below(span):
             return False
         around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if parent_run_id is None:
@@ -171,6 +168,13 @@ class Registry:
             and len(around.by_registry) == 1
             and is_in_run(context, parent_run_id)
         )
+
+    def drops_below(self, span: Span) -> bool:
+        """Whether the sampler drops what has `span` as parent, since that is not sampled."""
+        if span.is_recording() or not self._drops_below_unsampled:
+            return False
+        above = span.get_span_context()
+        return above.is_valid and not above.is_remote and not above.trace_flags.sampled
 
     def get(self, run_id: UUID) -> Record | None:
         """Return the open run."""
