@@ -19,8 +19,6 @@ from callspan.tracing.attributes import (
     at_start,
     labels,
     of_output,
-    span_kind,
-    span_name,
 )
 from callspan.tracing.content import ContentGate
 
@@ -80,7 +78,7 @@ def test_a_span_is_named_and_kinded_as_the_conventions_say(
     start: RunStart, name: str, kind: SpanKind
 ) -> None:
     """Backends group by span name, and draw services from CLIENT spans."""
-    assert (span_name(start), span_kind(start)) == (name, kind)
+    assert (start.thing.span_name, start.thing.span_kind) == (name, kind)
 
 
 def test_a_nested_chain_has_its_own_attributes_and_no_operation() -> None:
@@ -303,7 +301,7 @@ def test_labels_are_redacted_and_without_secrets() -> None:
 def test_names_that_cannot_be_encoded_are_mended() -> None:
     """One lone surrogate in a name would lose the exporter's whole batch."""
     start = run("tool", "t\ud800", serialized={"description": "d\udfff"})
-    for value in [span_name(start), *at_start(start, NOWHERE, GATE).values()]:
+    for value in [start.thing.span_name, *at_start(start, NOWHERE, GATE).values()]:
         value.encode()
 
 

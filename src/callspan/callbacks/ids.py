@@ -30,6 +30,13 @@ def new_run_id() -> UUID:
     return run_id
 
 
+def text_of(run_id: UUID) -> str:
+    """Return what `str` does, in less time."""
+    # Eight groups of four digits: the dashes inside the first and the last three go.
+    text = run_id.int.to_bytes(16, "big").hex("-", 2)
+    return f"{text[:4]}{text[5:29]}{text[30:34]}{text[35:]}"
+
+
 def copy_of(run_id: UUID) -> UUID:
     """Return an equal id that is another object, to tell when nobody has `run_id` any more."""
     copied = _new(UUID)

@@ -469,4 +469,4 @@ def _start_arguments(
         serialized = {"name": extra["name"]} if "name" in extra else {}
     elif type(serialized) is dict:  # a block's own, and handlers may change what they are told
         serialized = serialized.copy()
-    return (serialized, given), run.told({"metadata": run.metadata, **extra})
+    return (serialized, given), run.told(extra, metadata=run.metadata)

@@ -122,12 +122,13 @@ class Run:
         changes = {k: v for k, v in made.items() if before.get(k, _MISSING) is not v}
         return Context({**current, **changes})
 
-    def told(self, extra: dict[str, Any]) -> dict[str, Any]:
+    def told(self, extra: dict[str, Any], **more: Any) -> dict[str, Any]:
         """The keywords that go with every event of this run."""
         return {
             "run_id": self.run_id,
             "parent_run_id": self.parent_run_id,
             "tags": self.tags,
+            **more,
             **extra,
         }
 

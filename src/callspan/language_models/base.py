@@ -177,12 +177,15 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     def _in_runs(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:
         """A function that asks the model once, and gives the answers to all prompts."""
-        body, hits = self._request_of(io, asks, runs), set[int]()
-        if asks[0].cache is not None:
+        hits: set[int] | None = None
+        if asks[0].cache is None:
+            body = self._request_of(io, asks, runs)
+        else:
+            hits = set()
             body = partial(io.function(self._looked_up), io, asks, runs, hits)
         for place, run in enumerate(runs):  # the first run is the innermost, and ends first
-            extra = partial(_of_hit, hits, place)
-            body = partial(io.call, run, body, report=itemgetter(place), extra=extra)
+            extra = {} if hits is None else {"extra": partial(_of_hit, hits, place)}
+            body = partial(io.call, run, body, report=itemgetter(place), **extra)
         return body
 
     def _request_of(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:

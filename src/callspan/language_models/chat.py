@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar
 
+from callspan.callbacks.ids import text_of
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
 from callspan.language_models.schemas import tool_schema
@@ -185,8 +186,9 @@ def _complete(generations: list[ChatGeneration], run: Any, output: dict[str, Any
     """Give answers their ids, and what the provider says about them."""
     for place, generation in enumerate(generations):
         if generation.message.id is None:
-            generation.message.id = f"{_MADE_ID}{run.run_id}-{place}"
-        _add_metadata(generation, output)
+            generation.message.id = f"{_MADE_ID}{text_of(run.run_id)}-{place}"
+        if output or generation.generation_info:
+            _add_metadata(generation, output)
 
 
 def _add_metadata(generation: ChatGeneration, output: dict[str, Any] | None) -> None:

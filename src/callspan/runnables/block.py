@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
@@ -18,7 +19,8 @@ _NONE: Any = object()
 _FOR_CHILDREN: Final = ("max_concurrency", "recursion_limit", "configurable")
 
 
-class Frame(NamedTuple):
+@dataclass(slots=True)
+class Frame:
     """One call of a block: how to perform it, its run, its config and further arguments."""
 
     io: IO

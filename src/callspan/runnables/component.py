@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -22,7 +23,8 @@ def own_handlers(callbacks: Any) -> Any:
     return check_handlers(callbacks)
 
 
-class Ask(NamedTuple):
+@dataclass(slots=True)
+class Ask:
     """One call, checked: the input, and what goes with it."""
 
     given: Any

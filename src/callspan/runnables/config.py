@@ -85,6 +85,8 @@ def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
         raise ConfigurationError(
             f"config takes a dict such as {{'callbacks': [handler]}}, not {type(config).__name__}"
         )
+    if len(config) == 1 and isinstance(config.get("callbacks"), BaseCallbackManager):
+        return cast("RunnableConfig", config)  # what a block passes to its parts
     check(config)
     for key in config.keys() - _KEYS:
         for meant in difflib.get_close_matches(str(key), _KEYS, 1, 0.8):

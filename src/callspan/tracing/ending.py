@@ -50,9 +50,10 @@ def finish(
 def _add_usage(agent: Record, attributes: dict[str, Any]) -> None:
     """Add the token counts of one model to those of the agent that asked it."""
     with _usage_lock:
-        for name, count in attributes.items():
-            if name.startswith(_USAGE):
-                agent.used[name] = agent.used.get(name, 0) + count
+        counts = {name: count for name, count in attributes.items() if name.startswith(_USAGE)}
+        for name, count in agent.used.items():
+            counts[name] = counts.get(name, 0) + count
+        agent.used = counts
 
 
 def finish_all(records: Iterable[Record], outcome: Outcome) -> None:

@@ -22,7 +22,7 @@ from typing_extensions import Self
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.callbacks.listeners import Listeners
 from callspan.errors import ConfigurationError
-from callspan.tracing.attributes import RunStart, labels, names, of_input
+from callspan.tracing.attributes import RunStart, names, of_input
 from callspan.tracing.content import ContentGate
 from callspan.tracing.ending import finish, finish_all, lost_below
 from callspan.tracing.outcome import Outcome, error_type, outcome_of
@@ -236,7 +236,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """End the span of a chain; the input of a stream is known only now."""
-        self._late_input(run_id, kwargs)
+        if "inputs" in kwargs:
+            self._late_input(run_id, kwargs)
         self._end(run_id, outputs)
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -255,7 +256,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """End the span of a chain that raised; the input of a stream is known only now."""
-        self._late_input(run_id, kwargs)
+        if "inputs" in kwargs:
+            self._late_input(run_id, kwargs)
         self._end(run_id, None, error)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -389,27 +391,27 @@ class OTelCallbackHandler(BaseCallbackHandler):
             metadata or {},
             extra,
         )
-        told = (
-            labels(start, self.gate, openinference=self.openinference) if tags or metadata else {}
-        )
-        record = registry.open(self, start, parent_run_id, context, told)
+        record = registry.open(self, start, parent_run_id, context)
         if record is None:
             return None
-        self._note_input(record)
+        if self.gate.captures:
+            self._note_input(record)
+        else:
+            start.inputs = None
         if registry.open_runs > self._max_open_runs:
             finish_all(registry.over(self._max_open_runs), "unfinished")
         return record
 
     def _note_input(self, record: Record) -> None:
         """Record what a run was given, and let go of it."""
-        if self.gate.captures and record.span.is_recording():
+        if record.span.is_recording():
             told = of_input(record.start, self.gate, openinference=self.openinference)
             record.span.set_attributes(told)
         record.start.inputs = None
 
     def _late_input(self, run_id: UUID, told: dict[str, Any]) -> None:
-        record = self._record(run_id) if "inputs" in told else None
-        if record is not None:
+        record = self._record(run_id)
+        if record is not None and record.handler.gate.captures:
             record.start.inputs = told["inputs"]
             record.handler._note_input(record)
 
@@ -429,7 +431,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             finish(record, outcome, result, error)
 
     def _outcome(self, record: Record, error: BaseException | None) -> Outcome:
-        return outcome_of(error)
+        return "ok" if error is None else outcome_of(error)
 
     def _event(
         self, run_id: UUID, name: str, data: Any, attributes: dict[str, Any] | None = None

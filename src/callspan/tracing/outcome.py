@@ -24,10 +24,8 @@ _MAX_FRAMES: Final = 50
 _FAILED: Final = Status(StatusCode.ERROR)
 
 
-def outcome_of(error: BaseException | None) -> Outcome:
-    """Return how a run ended that raised `error`; None for one that returned."""
-    if error is None:
-        return "ok"
+def outcome_of(error: BaseException) -> Outcome:
+    """Return how a run ended that raised `error`."""
     if isinstance(error, _CANCELLED):
         return "cancelled"
     if isinstance(error, GeneratorExit):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 from weakref import WeakSet
@@ -22,7 +24,7 @@ from opentelemetry.trace import (
 from callspan._fork import Lock, after_fork
 from callspan._version import __version__
 from callspan.callbacks.ambient import is_in_run, place_of
-from callspan.tracing.attributes import RunStart, at_start, span_kind, span_name
+from callspan.tracing.attributes import RunStart, at_start, labels
 from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
 SPANS_KEY: Final = create_key("callspan-spans")
@@ -44,17 +46,9 @@ def global_provider() -> TracerProvider | None:
 class Record:
     """One open run in one provider."""
 
-    __slots__ = (
-        "agent",
-        "first_token",
-        "handler",
-        "may_be_lost",
-        "parent_run_id",
-        "span",
-        "start",
-        "started",
-        "used",
-    )
+    first_token = False
+    used: Mapping[str, int] = MappingProxyType({})
+    """What the models of an agent have used so far: token counts by attribute."""
 
     def __init__(
         self,
@@ -69,13 +63,10 @@ class Record:
         self.parent_run_id = parent_run_id
         self.span = span
         self.started = perf_counter()
-        self.first_token = False
         self.may_be_lost: set[int] = set()
         """Models, retrievers and tools that are open under this run."""
         self.agent = agent
         """The nearest agent that this run is a part of."""
-        self.used: dict[str, int] = {}
-        """What the models of an agent have used so far: token counts by attribute."""
 
 
 class _Spans:
@@ -126,22 +117,22 @@ class Registry:
         start: RunStart,
         parent_run_id: UUID | None,
         context: Context,
-        labels: dict[str, Any],
     ) -> Record | None:
         """Start the span of a run; None if it has one: the first handler's claim holds."""
         key = start.run_id.int
         if key in self._open:
             return None
         attributes = at_start(start, context, handler.gate, openinference=handler.openinference)
-        if labels:
-            attributes.update(labels)
+        if start.tags or start.metadata:
+            told = labels(start, handler.gate, openinference=handler.openinference)
+            attributes.update(told)
         place = place_of(context, parent_run_id)
         if place is not None:
             attributes[PLACES[place[0]]] = place[1]
         span = self._tracer.start_span(
-            span_name(start),
+            start.thing.span_name,
             self._parent(parent_run_id, context),
-            span_kind(start),
+            start.thing.span_kind,
             attributes,
         )
         parent = None if parent_run_id is None else self._open.get(parent_run_id.int)
@@ -250,16 +241,26 @@ class Registry:
         user's inside it. Otherwise the parent run's span. Without a parent run, or with one that
         this provider never saw: the ambient span.
         """
+        span: Span | None = context.get(SPAN_KEY)  # type: ignore[assignment]
+        around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
+        if around is None:
+            if span is None and parent_run_id is None:
+                return context
+        elif (
+            around.run_id is parent_run_id
+            and span is around.by_registry.get(self)
+            and not self._of_parent
+        ):
+            return context
         if parent_run_id is not None and not is_in_run(context, parent_run_id):
             found = self.span_context(parent_run_id)
             if found is not None:
                 return set_span_in_context(NonRecordingSpan(found), context)
-        current: Span = context.get(SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
+        current = INVALID_SPAN if span is None else span
         if self._of_parent and parent_run_id is not None:
             left = self._of_parent.get(parent_run_id.int)
             if left is not None and left.span_id == current.get_span_context().span_id:
                 return set_span_in_context(NonRecordingSpan(left), context)
-        around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
         if self._is_ours(current, around):
             return context
         own = INVALID_SPAN if around is None else around.by_registry.get(self, INVALID_SPAN)

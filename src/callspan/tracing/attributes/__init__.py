@@ -1,7 +1,6 @@
 """What goes onto a run's span: pure functions from a run to attributes."""
 
 from callspan.tracing.attributes.compose import at_start, labels, of_input, of_output
-from callspan.tracing.attributes.naming import span_kind, span_name
 from callspan.tracing.attributes.run import RunStart
 from callspan.tracing.attributes.usage import usage_of
 
@@ -11,7 +10,5 @@ __all__ = [
     "labels",
     "of_input",
     "of_output",
-    "span_kind",
-    "span_name",
     "usage_of",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from opentelemetry.context import Context
 
+from callspan.callbacks.ids import text_of
 from callspan.tracing.attributes import exchange, names, own, request, response
 from callspan.tracing.attributes import openinference as profile
 from callspan.tracing.attributes import usage as tokens
@@ -46,7 +47,7 @@ def at_start(
         openinference: Whether to add that project's full profile.
     """
     kind = start.kind
-    found = {**start.thing.attributes, names.RUN_ID: str(start.run_id)}
+    found = {**start.thing.attributes, names.RUN_ID: text_of(start.run_id)}
     if own.has_identity(start, context):
         _collect(found, own.of_identity, start, context, gate)
     if kind in _AT_START:

@@ -14,7 +14,7 @@ from callspan.tracing.attributes import names
 from callspan.tracing.attributes.exchange import document_of, messages_in, messages_out
 from callspan.tracing.attributes.messages import tools_of
 from callspan.tracing.attributes.own import user_keys, user_tags
-from callspan.tracing.attributes.request import parameters_of, request_of
+from callspan.tracing.attributes.request import parameters_of
 from callspan.tracing.attributes.run import Attributes, RunStart
 from callspan.tracing.attributes.usage import usage_of
 from callspan.tracing.content import ContentGate
@@ -34,7 +34,7 @@ Fields = list[tuple[str, Any]]
 
 def of_model(start: RunStart) -> Attributes:
     """Yield what is known of a request before it is answered."""
-    request = request_of(start)
+    request = start.request
     yield "llm.model_name", request.model
     yield "llm.provider", request.provider
     parameters = parameters_of(start)

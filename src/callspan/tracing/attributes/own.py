@@ -53,7 +53,7 @@ def has_labels(start: RunStart) -> bool:
     for tag in start.tags:
         if not str(tag).startswith(_STEPS_BUT_ATTEMPT):
             return True
-    return any(True for _ in user_keys(start))
+    return next(user_keys(start), None) is not None
 
 
 def of_tags(start: RunStart, gate: ContentGate) -> Attributes:

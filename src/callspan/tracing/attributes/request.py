@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from callspan.tracing.attributes import names
-from callspan.tracing.attributes.run import Attributes, RunStart
+
+if TYPE_CHECKING:
+    from callspan.tracing.attributes.run import Attributes, RunStart
 
 _PROVIDERS: Final = {
     "amazon_bedrock": "aws.bedrock",
@@ -52,22 +54,16 @@ class Request:
         model: The model that is asked for, by its provider's name.
         provider: Who is asked, by the conventions' name (`gen_ai.provider.name`).
         server: The host and port that are asked; None where no URL is known.
+        remote: Whether that is a service, and not a fake in this process.
     """
 
-    __slots__ = ("model", "provider", "server")
+    __slots__ = ("model", "provider", "remote", "server")
 
     def __init__(self, start: RunStart) -> None:
         self.model = _model(start)
-        self.provider = _provider(start)
-        self.server = _server(start)
-
-
-def request_of(start: RunStart) -> Request:
-    """Return whom the run of a model asks."""
-    request: Request | None = start.request
-    if request is None:
-        request = start.request = Request(start)
-    return request
+        self.provider = provider = _provider(start)
+        self.server = server = _server(start)
+        self.remote = server is not None or (provider is not None and "fake" not in provider)
 
 
 def _model(start: RunStart) -> str | None:
@@ -108,7 +104,7 @@ def data_source_of(start: RunStart) -> str | None:
 
 def of_request(start: RunStart) -> Attributes:
     """Yield the model, the provider, the server and the parameters of a request."""
-    params, metadata, request = start.params, start.metadata, request_of(start)
+    params, metadata, request = start.params, start.metadata, start.request
     yield names.REQUEST_MODEL, request.model
     yield names.PROVIDER_NAME, request.provider
     if request.server is not None:

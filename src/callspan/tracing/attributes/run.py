@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
+from callspan.tracing.attributes.request import Request, data_source_of
 from callspan.tracing.attributes.thing import thing_of
 from callspan.tracing.text import well_formed
 
@@ -33,7 +34,7 @@ class RunStart:
     Attributes:
         type: The kind, and of a chain what it is more closely: prompt, parser, agent or chain.
         params: What a model is asked with, by its provider's names; empty where it is not known.
-        request: What `request_of` has found out.
+        request: Whom a model's run asks.
         thing: What is the same for every run of what runs here.
     """
 
@@ -76,11 +77,16 @@ class RunStart:
         self.extra = extra
         self.type = kind
         self.params = _NO_PARAMS
-        self.request: Any = None
+        about, remote = None, False
         if kind == "chain":
             run_type = extra.get("run_type")
             if run_type and type(run_type) is str:
                 self.type = run_type if run_type.isascii() else well_formed(run_type)
-        elif isinstance(params := extra.get("invocation_params"), dict):
-            self.params = params
-        self.thing = thing_of(kind, self.type, self.name, root)
+        elif kind == "retriever":
+            about, remote = data_source_of(self), True
+        elif kind != "tool":
+            if isinstance(params := extra.get("invocation_params"), dict):
+                self.params = params
+            self.request = request = Request(self)
+            about, remote = request.model, request.remote
+        self.thing = thing_of(kind, self.type, self.name, root, about, remote)

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.trace import SpanKind
 
 from callspan.tracing.attributes import names
+from callspan.tracing.text import well_formed
 
 _OPERATIONS: Final = {
     "agent": names.INVOKE_AGENT,
@@ -31,15 +32,17 @@ class Thing(NamedTuple):
     """What runs: a chain, a tool or a model of one name."""
 
     span_name: str
-    """The name of its spans, where nothing else is known of a run."""
+    """The operation, and what that is done to or with."""
     span_kind: SpanKind
-    """Likewise."""
+    """CLIENT for calls of a service, INTERNAL for what runs in this process."""
     attributes: dict[str, Any]
     """What each of its spans has; not to be changed."""
 
 
 @lru_cache(maxsize=1024)
-def thing_of(kind: str, type_: str, name: str, root: bool) -> Thing:
+def thing_of(
+    kind: str, type_: str, name: str, root: bool, about: str | None, remote: bool
+) -> Thing:
     """Return what has these runs.
 
     Args:
@@ -47,6 +50,8 @@ def thing_of(kind: str, type_: str, name: str, root: bool) -> Thing:
         type_: What it is more closely.
         name: The run's name.
         root: Whether it has no parent run.
+        about: Which model is asked, or which data source.
+        remote: Whether the run is a call of a service.
     """
     found = {
         names.RUN_NAME: name,
@@ -64,5 +69,5 @@ def thing_of(kind: str, type_: str, name: str, root: bool) -> Thing:
         found[names.AGENT_NAME] = name
     elif operation == names.EXECUTE_TOOL:
         found |= {names.TOOL_NAME: name, names.TOOL_TYPE: "function"}
-    span_name = name if operation is None else f"{operation} {name}"
-    return Thing(span_name, SpanKind.CLIENT if kind == "retriever" else SpanKind.INTERNAL, found)
+    span_name = name if operation is None else well_formed(f"{operation} {about or name}")
+    return Thing(span_name, SpanKind.CLIENT if remote else SpanKind.INTERNAL, found)
