@@ -51,6 +51,7 @@ class Place(TypedDict):
     "given",
     [
         weather,
+        tool(weather),
         tool("weather", description="Tell the weather.", args_schema=Weather)(weather),
         langchain_tool("weather", args_schema=Weather)(weather),
         {"type": "function", "function": SCHEMA},
@@ -58,7 +59,16 @@ class Place(TypedDict):
         {**{k: SCHEMA[k] for k in ("name", "description")}, "input_schema": PARAMETERS},
         {"title": "weather", "description": "Tell the weather.", **PARAMETERS},
     ],
-    ids=["function", "tool", "langchain", "openai", "bare", "anthropic", "json-schema"],
+    ids=[
+        "function",
+        "made-of-it",
+        "tool",
+        "langchain",
+        "openai",
+        "bare",
+        "anthropic",
+        "json-schema",
+    ],
 )
 def test_every_form_says_the_same(given: Any) -> None:
     """A vendor's class is written against one form, whatever its users pass."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from callspan._sdk.tools import kind_of_choice
 from callspan.errors import ConfigurationError, InputError
-from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
     BaseMessage,
@@ -22,6 +21,7 @@ from callspan.messages import (
     UsageMetadata,
 )
 from callspan.outputs import ChatGeneration, ChatResult
+from callspan.tools.schemas import tool_schema
 
 
 def request_of(messages: Iterable[BaseMessage]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from callspan.demo.corpus import words
 from callspan.language_models import BaseChatModel
-from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
     AIMessageChunk,
@@ -23,6 +22,7 @@ from callspan.messages import (
 )
 from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from callspan.runnables import Runnable
+from callspan.tools.schemas import tool_schema
 
 _SUM: Final = re.compile(r"What is (\d+) \+ (\d+)\?")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'`(])|\n\s*\n")

@@ -4,7 +4,7 @@ from callspan.language_models.base import LanguageModelInput
 from callspan.language_models.chat import BaseChatModel
 from callspan.language_models.fake import FakeListChatModel, FakeListLLM, GenericFakeChatModel
 from callspan.language_models.llm import BaseLLM
-from callspan.language_models.schemas import tool_schema
+from callspan.tools.schemas import tool_schema
 
 __all__ = [
     "BaseChatModel",

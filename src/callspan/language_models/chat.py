@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from callspan.callbacks.ids import text_of
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
-from callspan.language_models.schemas import tool_schema
 from callspan.language_models.structured import StructuredOutput
 from callspan.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
 from callspan.outputs import (
@@ -23,6 +22,7 @@ from callspan.outputs import (
 from callspan.runnables import Runnable, RunnableParallel
 from callspan.runnables.config import Config
 from callspan.runnables.io import ASYNC, SYNC, drained, finish
+from callspan.tools.schemas import tool_schema
 
 _MADE_ID = "lc_run--"  # addition of chunks knows by it the ids that were made here
 _USAGE_KEYS = {"token_usage", "usage", "usage_metadata"}

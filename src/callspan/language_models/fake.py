@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from callspan.language_models.chat import BaseChatModel
 from callspan.language_models.llm import BaseLLM
-from callspan.language_models.schemas import tool_schema
 from callspan.messages import AIMessage, AIMessageChunk
 from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation, LLMResult
 from callspan.runnables.calls import Call
+from callspan.tools.schemas import tool_schema
 
 
 class FakeListChatModelError(Exception):

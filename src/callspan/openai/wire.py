@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from callspan._sdk.tools import kind_of_choice
 from callspan.errors import ConfigurationError
-from callspan.language_models.schemas import tool_schema
 from callspan.messages import (
     AIMessage,
     BaseMessage,
@@ -23,6 +22,7 @@ from callspan.messages import (
 )
 from callspan.messages.tool import read_tool_calls
 from callspan.outputs import ChatGeneration, ChatResult
+from callspan.tools.schemas import tool_schema
 
 _ELSEWHERE = frozenset({"thinking", "redacted_thinking", "reasoning", "tool_use"})
 """Blocks of other providers' answers that the API does not take, or has in another place."""

@@ -17,7 +17,7 @@ from callspan.runnables.aside import in_thread
 from callspan.runnables.component import Ask, Component
 from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import IO, SYNC
-from callspan.tools.signature import Signature
+from callspan.tools.schemas import Signature
 
 ToolInput: TypeAlias = str | dict[str, Any] | ToolCall
 """What a tool takes: arguments by name, the only argument as text, or a model's tool call."""

@@ -12,7 +12,7 @@ from typing_extensions import Self, TypedDict, Unpack
 
 from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.tools.base import BaseTool, ResponseFormat
-from callspan.tools.signature import Signature
+from callspan.tools.schemas import Signature
 
 
 class StructuredTool(BaseTool):

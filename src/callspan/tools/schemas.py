@@ -1,4 +1,4 @@
-"""What models are told of a tool, or of the structure that an answer is to have."""
+"""What a tool takes: the parameters of its function, and what models are told of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,63 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, get_args, get_origin
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
 from callspan.errors import ConfigurationError
+from callspan.runnables.config import RunnableConfig, config_for_function
+
+
+class Signature:
+    """The parameters of a tool's function: its arguments, and what it asks to be given."""
+
+    def __init__(self, function: Any) -> None:
+        hints = _hints(function)
+        self._function = function
+        self._parameters = dict(inspect.signature(function).parameters)
+        self._manager = self._parameters.pop("run_manager", None) is not None
+        self._callbacks = self._parameters.pop("callbacks", None) is not None
+        self._hints = {name: hints.get(name, Any) for name in self._parameters}
+        self._config = next(
+            (n for n, hint in self._hints.items() if RunnableConfig in (hint, *get_args(hint))),
+            None,
+        )
+        self._parameters.pop(self._config or "", None)
+
+    def asked_for(self, run: Any, config: RunnableConfig) -> dict[str, Any]:
+        """What the function asks to be given beside its arguments."""
+        given: dict[str, Any] = {"run_manager": run} if self._manager else {}
+        if self._callbacks:
+            given["callbacks"] = run.get_child()
+        if self._config is not None:
+            given[self._config] = config_for_function(run, config)
+        return given
+
+    def schema(self, name: str) -> type[BaseModel]:
+        """Return a model of the arguments.
+
+        Raises:
+            ConfigurationError: One of them cannot be given by name.
+        """
+        fields: dict[str, Any] = {}
+        extra: Any = "ignore"
+        for key, parameter in self._parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                extra = "allow"
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                default = ... if parameter.default is parameter.empty else parameter.default
+                private = key.startswith("_") and default is ...
+                if private or key == "self" or parameter.kind is parameter.POSITIONAL_ONLY:
+                    raise ConfigurationError(
+                        f"the tool {name} is given its arguments by name, which {key} is not fit "
+                        "for: rename it, or wrap the function; of a method, take object.method"
+                    )
+                fields[key] = (self._hints[key], default)
+        config = ConfigDict(arbitrary_types_allowed=True, extra=extra)
+        doc = inspect.getdoc(self._function)
+        return create_model(name, __config__=config, __doc__=doc, **fields)
 
 
 def tool_schema(tool: Any) -> dict[str, Any]:
@@ -62,31 +113,24 @@ class _Schema(GenerateJsonSchema):
 def _json_schema(described: Any) -> dict[str, Any]:
     if isinstance(described, dict):  # a tool of LangChain's may have one
         return described
+    if inspect.isroutine(described):
+        described = Signature(described).schema(described.__name__)
     if isinstance(described, type) and issubclass(described, BaseModel):
         return described.model_json_schema(schema_generator=_Schema)
-    if is_typeddict(described):
-        fields = _fields(described)
-    elif inspect.isroutine(described):
-        hints = _fields(described)
-        fields = {
-            key: _argument(hints.get(key, Any), one.default)
-            for key, one in inspect.signature(described).parameters.items()
-            if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-        }
-    else:
+    if not is_typeddict(described):
         raise ConfigurationError(
             "a tool is a callspan tool, a function, a pydantic model or TypedDict class, or a dict "
             f"with its name and JSON schema, not {described!r}"
         )
-    # A TypedDict of pydantic's takes any name, and on every Python; a model would not.
-    made: Any = TypedDict(described.__name__, fields)  # type: ignore[misc]
+    # pydantic takes a TypedDict of typing_extensions on every Python.
+    made: Any = TypedDict(described.__name__, _hints(described))  # type: ignore[misc]
     return TypeAdapter(made).json_schema(schema_generator=_Schema)
 
 
-def _fields(described: Any) -> dict[str, Any]:
-    """The types of fields or parameters, with what is said of them."""
-    fields = get_type_hints(described, include_extras=True)
-    for key, hint in fields.items():
+def _hints(described: Any) -> dict[str, Any]:
+    """The types of parameters or fields; a text in `Annotated` becomes their description."""
+    hints = get_type_hints(described, include_extras=True)
+    for key, hint in hints.items():
         optional = key in getattr(described, "__optional_keys__", ())
         while (qualifier := get_origin(hint)) in _QUALIFIERS:
             (hint,) = get_args(hint)
@@ -94,14 +138,8 @@ def _fields(described: Any) -> dict[str, Any]:
         said = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, str)]
         if said:
             hint = Annotated[hint, Field(description=said[-1])]
-        fields[key] = NotRequired[hint] if optional else hint
-    return fields
-
-
-def _argument(hint: Any, default: Any) -> Any:
-    if default is inspect.Parameter.empty:
-        return hint
-    return NotRequired[Annotated[hint, Field(default=default)]]
+        hints[key] = NotRequired[hint] if optional else hint
+    return hints
 
 
 def _of_dict(given: Mapping[str, Any]) -> dict[str, Any]:
