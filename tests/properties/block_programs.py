@@ -103,13 +103,14 @@ _PARTS = {
 
 
 def blocks(
-    items: Strategy, together: Strategy, handlers: Strategy, *, is_async: bool
+    items: Strategy, together: Strategy, tried: Strategy, handlers: Strategy, *, is_async: bool
 ) -> list[tuple[int, Strategy]]:
     """Blocks for callers of one kind, with their weights.
 
     Args:
         items: Bodies.
         together: Bodies of what is called at the same time, and may be cancelled by its siblings.
+        tried: Bodies that are likely to fail.
         handlers: Handlers that are passed to a block.
         is_async: Whether their callers are.
     """
@@ -118,6 +119,7 @@ def blocks(
 
     def inputs(how: str, body: Strategy, kind: Strategy, most: int) -> Strategy:
         least, count = _PARTS[how]
+        body = tried if how in ("retry", "fallbacks") else body
         parts = _some(st.builds(Part, kind, body, st.booleans()), least, count)
         return _same_length(parts, most)
 
@@ -162,7 +164,7 @@ def blocks(
 
     asked = _some(st.booleans(), 1, 3)
     texts = st.builds(
-        Texts, coroutine, asked, items, handlers, limits, st.booleans(), st.booleans()
+        Texts, coroutine, asked, tried, handlers, limits, st.booleans(), st.booleans()
     )
     turns = st.lists(st.builds(Turn, items, _some(together, 1, 3)), max_size=2).map(tuple)
     taken = st.none() | st.integers(0, 4)
@@ -170,7 +172,7 @@ def blocks(
         *((1, composite(how)) for how in _PARTS),
         *((1, streamed(how)) for how in ("sequence", "retry", "fallbacks")),
         (2, texts),
-        (2, st.builds(Agent, coroutine, turns, handlers, limits, st.booleans(), taken)),
+        (3, st.builds(Agent, coroutine, turns, handlers, limits, st.booleans(), taken)),
     ]
 
 

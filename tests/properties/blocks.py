@@ -81,7 +81,7 @@ async def _taken(interpreter: Interpreter, branch: _Branch) -> Any:
         branch.over(error)
         raise
     branch.over(GeneratorExit() if branch.item.closes else None)
-    return taken
+    return [taken, branch.tails]
 
 
 class _Branch:
@@ -98,6 +98,8 @@ class _Branch:
         self.item = item
         self.given = [number]
         self.parts = item.inputs[number]
+        self.tails: list[Any] = []
+        """What parts that stream have returned."""
         self._interpreter = interpreter
         self._truth = interpreter.truth
         self._here = here
@@ -185,7 +187,7 @@ class _Branch:
         try:
             result = yield from self._interpreter.steps(items, inside.at(0))
             yield Chunk([*given, result])
-            yield from self._interpreter.steps(self.item.tail, inside.at(1))
+            self.tails.append((yield from self._interpreter.steps(self.item.tail, inside.at(1))))
         except BaseException as error:
             self._truth.end(child, real(error))
             raise

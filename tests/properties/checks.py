@@ -44,6 +44,13 @@ def check(program: Items, *, is_async: bool, has_global: bool, same_result: bool
     wrong += world.complaints
     if same_result and result != expected:
         wrong.append(f"the result is {result}, and without tracing {expected}")
+    # Where a sibling's failure has cancelled an item, it may have come further in one of the two.
+    for path in traced.outcomes.keys() & plain.outcomes.keys() if same_result else ():
+        if traced.outcomes[path] != plain.outcomes[path]:
+            wrong.append(
+                f"the outcome at {path} is {traced.outcomes[path]}, "
+                f"and without tracing {plain.outcomes[path]}"
+            )
     assert not wrong, "\n".join(wrong)
 
 

@@ -78,6 +78,8 @@ class Interpreter:
         self.traced = traced
         self.truth = Truth(has_global=world.has_global, timeline=world.timeline)
         self.held: list[Any] = []
+        self.outcomes: dict[tuple[int, ...], Any] = {}
+        """What the items have returned or raised, by their paths."""
         self.wrong: list[str] = []
         """What was not as it ought to be while the program ran."""
         self._conductor: Conductor | None = None
@@ -250,7 +252,17 @@ class Interpreter:
                     return (yield from self.steps(item.body, inner))
             case p.Relay():
                 return (yield from self._relay(item, place))
-        return (yield self._act(item, place))
+        return (yield self._noted(item, place))
+
+    async def _noted(self, item: Any, place: Place) -> Any:
+        """Execute an item and keep what it gives, which an error further out would lose."""
+        try:
+            result = await self._act(item, place)
+        except ProgramError as error:
+            self.outcomes[place.path] = type(error), error.args
+            raise
+        self.outcomes[place.path] = result
+        return result
 
     async def _act(self, item: Any, place: Place) -> Any:
         match item:

@@ -311,9 +311,19 @@ def _block(g: Grammar, depth: int) -> st.SearchStrategy[Any]:
     def build(is_async: bool) -> st.SearchStrategy[Any]:
         inner = g if is_async else g.sync
         together = _items(replace(inner, detaches=False), depth)
-        return _any_of(*blocks(_items(inner, depth), together, g.handlers, is_async=is_async))
+        body = _items(inner, depth)
+        return _any_of(*blocks(body, together, _tries(inner, depth), g.handlers, is_async=is_async))
 
     return _any_of((1, build(False)), (2 * g.is_async, build(True)))
+
+
+@cache
+def _tries(g: Grammar, depth: int) -> st.SearchStrategy[Items]:
+    """Bodies of which most fail, and most of these so that there is another attempt."""
+    body = _items(replace(g, detaches=False), depth)
+    errors = st.sampled_from([*["error"] * 4, "base", "cancelled"])
+    failing = st.builds(lambda items, error: (*items[:1], Raise(error)), body, errors)
+    return _any_of((1, body), (2, failing))
 
 
 @cache
