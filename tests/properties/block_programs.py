@@ -162,9 +162,10 @@ def blocks(
             closes=st.booleans(),
         )
 
-    asked = _some(st.booleans(), 1, 3)
+    seldom = st.sampled_from([False, False, True])
+    asked = _some(seldom, 1, 4)
     texts = st.builds(
-        Texts, coroutine, asked, tried, handlers, limits, st.booleans(), st.booleans()
+        Texts, coroutine, asked, tried, handlers, limits, returns=st.booleans(), generates=seldom
     )
     turns = st.lists(st.builds(Turn, items, _some(together, 1, 3)), max_size=2).map(tuple)
     taken = st.none() | st.integers(0, 4)
