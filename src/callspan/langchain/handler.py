@@ -75,6 +75,11 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note when the first token came, and whether a generator sent it."""
+        run, known = open_runs.get(run_id.int), self._known
+        if run is not None and known is not None:
+            if known[1] in run.first_told:
+                return
+            run.first_told = (*run.first_told, known[1])
         super().on_llm_new_token(token, run_id=run_id, **kwargs)
         _note_chunk(run_id, sys._getframe(1))
 

@@ -64,7 +64,15 @@ class LiveContext(Attached):
 
     def answer(self, frame: FrameType) -> Context:
         """Return the ordinary Context whose span is current for the code of `frame`."""
-        return self._in(self._innermost(frame))
+        return self._in(self.innermost(frame))
+
+    def innermost(self, frame: FrameType) -> LiveRun | None:
+        """Return the run in whose body the code of `frame` is."""
+        run = self.run
+        told = run.carried or ONE_CONTEXT  # else the Contexts of deeper runs may be lost
+        if run.open and self.direct and (run.plain or (told and run.run_id.int == config_run())):
+            return run
+        return open_runs.innermost(self, frame)
 
     def ordinary(self, run: LiveRun | None) -> Context:
         """Return an ordinary Context with this one's values, and the span in the body of `run`."""
@@ -73,13 +81,6 @@ class LiveContext(Attached):
             return answer
         kept = {key: value for key, value in self.base.items() if key not in _LIVE}
         return Context({**kept, **{key: answer[key] for key in _LIVE if key in answer}})
-
-    def _innermost(self, frame: FrameType) -> LiveRun | None:
-        run = self.run
-        told = run.carried or ONE_CONTEXT  # else the Contexts of deeper runs may be lost
-        if run.open and self.direct and (run.plain or (told and run.run_id.int == config_run())):
-            return run
-        return open_runs.innermost(self, frame)
 
     def _in(self, run: LiveRun | None) -> Context:
         """What is current in the body of `run`: `base`, if that was made there."""
@@ -92,7 +93,7 @@ class LiveContext(Attached):
     # What a mapping can be asked. The dict that this is has nothing in it.
 
     def _as_asked(self) -> Context:
-        return self.ordinary(self._innermost(sys._getframe(2)))
+        return self.ordinary(self.innermost(sys._getframe(2)))
 
     def get(self, key: str, default: Any = None) -> Any:
         """As a dict's own."""
@@ -136,7 +137,7 @@ class LiveContext(Attached):
 
     def copy(self) -> dict[str, object]:
         """As a dict's own: what is made of it (`set_value` does) is an ordinary Context."""
-        return {**self._as_asked()}
+        return {**self.ordinary(self.innermost(sys._getframe(1)))}
 
 
 def surroundings(
@@ -155,9 +156,13 @@ def surroundings(
     if isinstance(current, LiveContext) and not current.run.open:
         current = _without_ended(current)
     # The frame itself may have started others just so: the runs of a batch are siblings.
-    innermost = open_runs.innermost(current, None if driver is None else driver.f_back)
+    above = None if driver is None else driver.f_back
     if not isinstance(current, LiveContext):
-        return current, current, innermost
+        return current, current, open_runs.innermost(current, above)
+    if above is None or current.run.frame == id(driver):
+        innermost = open_runs.innermost(current, above)
+    else:
+        innermost = current.innermost(above)
     context = current.ordinary(innermost)
     # Not over an ended run's: or a chain of background tasks would keep every run.
     return current if current.run.open else context, context, innermost

@@ -61,6 +61,7 @@ class LiveRun:
         may_die: Whether it may end unheard, in which case its driver is gone from its strand.
         strand: The task or thread that it was started in.
         streams: Whether a first chunk has come.
+        first_told: The providers that were told of the first token.
         tries: What it counts its children as, if it tries one after the other; None: not known.
         tried: How many those are so far.
         pulls: The generator of its chunks, by its id, if threads pull it.
@@ -75,6 +76,7 @@ class LiveRun:
         "carried",
         "code",
         "expected",
+        "first_told",
         "forget",
         "frame",
         "has_no_config",
@@ -120,6 +122,7 @@ class LiveRun:
         self.has_no_config = kind in _NO_CONFIG
         self.carried = True
         self.streams = False
+        self.first_told: tuple[Registry | None, ...] = ()
         self.tries: str | None = None
         self.tried = 0
         self.pulls: int | None = None

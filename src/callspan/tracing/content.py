@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from callspan._text import as_text
@@ -21,6 +22,7 @@ ENV: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON: Final = frozenset({"span_only", "span_and_event", "true", "1"})
 _OFF: Final = frozenset({"", "no_content", "event_only", "false", "0"})
 _INT64: Final = 2**63
+_SHORT: Final = 128
 _WITHHELD: Final = "<withheld: redact failed>"
 
 
@@ -139,13 +141,9 @@ class ContentGate:
             return redacted
         if isinstance(redacted, int) and abs(redacted) < _INT64:
             return int(redacted)
-        shown = plain(redacted, self._limit)
-        if isinstance(shown, str):
-            return cut_text(shown, self._limit)
-        texts = isinstance(shown, list) and all(isinstance(item, str) for item in shown)
-        if texts and sum(map(len, shown)) <= self._limit:
-            return cast("list[str]", shown)
-        return to_json(shown, self._limit)
+        if _is_short(redacted):
+            return _shown_once(redacted, self._limit)
+        return _shown(redacted, self._limit)
 
     def error_text(self, error: BaseException) -> str | None:
         """Return what is recorded of an exception's message.
@@ -175,6 +173,26 @@ class ContentGate:
                     key,
                 )
             return _WITHHELD
+
+
+def _shown(value: Any, limit: int) -> str | list[str] | None:
+    shown = plain(value, limit)
+    if isinstance(shown, str):
+        return cut_text(shown, limit)
+    texts = isinstance(shown, list) and all(isinstance(item, str) for item in shown)
+    if texts and sum(map(len, shown)) <= limit:
+        return cast("list[str]", shown)
+    return to_json(shown, limit)
+
+
+_shown_once: Final = lru_cache(maxsize=512)(_shown)
+"""The same for short texts, which many runs have in common."""
+
+
+def _is_short(value: Any) -> bool:
+    if type(value) is tuple and len(value) < 8:
+        return all(type(item) is str and len(item) < _SHORT for item in value)
+    return type(value) is str and len(value) < _SHORT
 
 
 def _checked(name: str, value: bool | None) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry.baggage import get_all, set_baggage
@@ -71,8 +72,13 @@ def of_tags(start: RunStart, gate: ContentGate) -> Attributes:
 def of_metadata(start: RunStart, gate: ContentGate, most: int) -> Attributes:
     """Yield an attribute for each of the first keys of the metadata that are the user's."""
     for key in list(user_keys(start))[:most]:
-        name = well_formed(f"{names.METADATA}{key}")
+        name = _metadata_name(key)
         yield name, gate.value(name, start.metadata[key])
+
+
+@lru_cache(maxsize=1024)
+def _metadata_name(key: str) -> str:
+    return well_formed(f"{names.METADATA}{key}")
 
 
 def user_keys(start: RunStart) -> Iterator[str]:
