@@ -28,7 +28,7 @@ def chat_model() -> BaseChatModel:
         return FakeListChatModel(responses=["Hello, Lima!", "Hello, Oslo!"])
     from langchain_openai import ChatOpenAI
 
-    return ChatOpenAI(model=os.environ.get("MODEL", "smollm2"), temperature=0)
+    return ChatOpenAI(model=os.environ.get("MODEL", "smollm2"), temperature=0, stream_usage=True)
 
 
 prompt = ChatPromptTemplate.from_template("Greet somebody from {city}, {country}.")

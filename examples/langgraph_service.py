@@ -28,7 +28,7 @@ def chat_model() -> BaseChatModel:
         return GenericFakeChatModel(messages=iter(["About as many as in all of Lima."] * 100))
     from langchain_openai import ChatOpenAI
 
-    return ChatOpenAI(model=os.environ.get("MODEL", "smollm2"), temperature=0)
+    return ChatOpenAI(model=os.environ.get("MODEL", "smollm2"), temperature=0, stream_usage=True)
 
 
 class State(TypedDict, total=False):
