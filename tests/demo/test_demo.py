@@ -126,15 +126,24 @@ def test_where_the_traces_went(environment: dict[str, str], said: str) -> None:
     assert said in run_demo(**environment)
 
 
-def test_a_model_that_is_not_known() -> None:
-    """A misspelt MODEL must not quietly be answered by another one."""
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"MODEL": "lokal"}, "MODEL is local, anthropic, openai or own, not 'lokal'"),
+        ({"MODEL": "openai"}, "there is no API key for OpenAI: set OPENAI_API_KEY"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "It gives none: Connection error"),
+    ],
+)
+def test_a_model_that_cannot_be_asked(environment: dict[str, str], said: str) -> None:
+    """It must not quietly be replaced by another one, and a newcomer reads a line, no traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "callspan.demo"],
-        env={**ENVIRONMENT, "MODEL": "lokal"},
+        env={**ENVIRONMENT, "OTEL_TRACES_EXPORTER": "none", **environment},
         capture_output=True,
         encoding="utf-8",
         timeout=120,
         check=False,
     )
     assert done.returncode != 0
-    assert done.stderr == "MODEL is local, anthropic, openai or own, not 'lokal'\n"
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ from callspan.callbacks import BaseCallbackHandler, StreamingStdOutCallbackHandl
 from callspan.demo.librarian import librarian
 from callspan.demo.models import chosen
 from callspan.demo.where import Destination
+from callspan.errors import MissingDependencyError
 from callspan.language_models import BaseChatModel
 from callspan.outputs import LLMResult
 from callspan.prompts import ChatPromptTemplate
@@ -96,7 +97,7 @@ if __name__ == "__main__":
     try:
         main()
         print(end="", flush=True)
-    except callspan.ConfigurationError as error:
+    except (callspan.ConfigurationError, MissingDependencyError) as error:
         sys.exit(f"{error}")
     except BrokenPipeError:  # who reads has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,17 +30,23 @@ def chosen() -> Iterator[Choice]:
     """Give the model; MODEL=local is served on this machine meanwhile.
 
     Raises:
-        ConfigurationError: MODEL is something else, or an extra is not installed.
+        ConfigurationError: MODEL is something else, or its vendor gives no answer.
+        MissingDependencyError: The vendor's SDK is not installed.
     """
     wanted = os.environ.get("MODEL") or _in_environment()
     if wanted == "local":
         with _local() as choice:
             yield choice
     elif wanted in _REMOTE:
+        choice = _REMOTE[wanted]()
         try:
-            yield _REMOTE[wanted]()
-        except ImportError as error:
-            raise ConfigurationError(f"{error}: pip install 'callspan[{wanted}]'") from error
+            yield choice
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != wanted:  # it is not the vendor's SDK's
+                raise
+            raise ConfigurationError(
+                f"{choice.about} It gives none: {error} MODEL=own has answers without it."
+            ) from error
     elif wanted == "own":
         yield Choice(ExtractiveChatModel(), _OWN)
     else:
@@ -64,8 +70,12 @@ def _anthropic() -> Choice:
 def _openai() -> Choice:
     from callspan.openai import ChatOpenAI
 
-    key = os.environ.get("OPENAI_API_KEY", "none")  # a server of one's own often wants none
-    model = ChatOpenAI(model=os.environ.get("OPENAI_MODEL", "gpt-5-mini"), api_key=key)
+    # A server of one's own often wants no key.
+    key = "none" if os.environ.get("OPENAI_BASE_URL") else None
+    model = ChatOpenAI(
+        model=os.environ.get("OPENAI_MODEL", "gpt-5-mini"),
+        api_key=os.environ.get("OPENAI_API_KEY") or key,
+    )
     return Choice(model, f"Answers come from {model.model}.")
 
 
