@@ -56,9 +56,9 @@ class _Node:
             self.notes.append("cached")
         if span.links:
             self.notes.append("linked")
-        outcome = found.get("callspan.run.outcome", "error" if self.failed else "ok")
+        outcome = found.get(names.RUN_OUTCOME, "error" if self.failed else "ok")
         if outcome != "ok":
-            self.notes.append(_one_line(f"{outcome} {found.get('error.type', '')}".rstrip()))
+            self.notes.append(_one_line(f"{outcome} {found.get(names.ERROR_TYPE, '')}".rstrip()))
 
 
 class ConsoleSpanProcessor(SpanProcessor):

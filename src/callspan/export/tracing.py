@@ -127,7 +127,7 @@ class Tracing:
             failed=delivery.exporter.failed if delivery else 0,
             dropped=delivery.dropped if delivery else 0,
             waiting=delivery.waiting if delivery else 0,
-            open_runs=len(registry_of(self.tracer_provider)._open),
+            open_runs=registry_of(self.tracer_provider).open_runs,
         )
 
     def __enter__(self) -> Self:

@@ -294,11 +294,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Add a `retry` event, with the number and the error of the attempt that failed."""
-        attributes: dict[str, Any] = {"callspan.run.attempt": retry_state.attempt_number}
+        attributes: dict[str, Any] = {names.RUN_ATTEMPT: retry_state.attempt_number}
         outcome = retry_state.outcome
         error = outcome.exception() if outcome is not None and outcome.failed else None
         if error is not None:
-            attributes["error.type"] = error_type(error)
+            attributes[names.ERROR_TYPE] = error_type(error)
         self._event(run_id, "retry", None, attributes)
 
     def on_agent_action(self, action: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -442,9 +442,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
         attributes = dict(attributes or {})
         gate = record.handler.gate
         if gate.captures and data is not None:
-            shown = gate.json("callspan.event.data", data)
+            shown = gate.json(names.EVENT_DATA, data)
             if shown is not None:
-                attributes["callspan.event.data"] = shown
+                attributes[names.EVENT_DATA] = shown
         record.span.add_event(cut_text(str(name), _MAX_EVENT_NAME) or "", attributes)
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from opentelemetry.trace import Span, Status, StatusCode
 
+from callspan.tracing.attributes import names
 from callspan.tracing.content import ContentGate
 from callspan.tracing.text import well_formed
 
@@ -48,18 +49,18 @@ def record_error(span: Span, error: BaseException, gate: ContentGate) -> None:
     """
     kind = error_type(error)
     text = gate.error_text(error) if gate.captures_errors else None
-    event = {"exception.type": kind, "exception.escaped": "False"}
+    event = {names.EXCEPTION_TYPE: kind}
     if text is None:
-        event["exception.stacktrace"] = _frames_alone(error)
+        event[names.EXCEPTION_STACKTRACE] = _frames_alone(error)
         span.set_status(_FAILED)
     else:
-        event["exception.message"] = text
+        event[names.EXCEPTION_MESSAGE] = text
         formatted = "".join(traceback.format_exception(error, limit=-_MAX_FRAMES))
-        event["exception.stacktrace"] = gate.text(
-            "exception.stacktrace", formatted
+        event[names.EXCEPTION_STACKTRACE] = gate.text(
+            names.EXCEPTION_STACKTRACE, formatted
         ) or _frames_alone(error)
         span.set_status(Status(StatusCode.ERROR, text))
-    span.set_attribute("error.type", kind)
+    span.set_attribute(names.ERROR_TYPE, kind)
     span.add_event("exception", event)
 
 
