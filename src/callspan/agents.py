@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from callspan._text import as_text
 from callspan.callbacks.managers import Callbacks
-from callspan.callbacks.owned import Owned
+from callspan.callbacks.options import check
 from callspan.errors import AgentStepsError, AsyncOnlyError, ConfigurationError, InputError
 from callspan.messages import (
     AIMessage,
@@ -28,6 +29,7 @@ from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import Call, together
 from callspan.runnables.component import own_handlers
 from callspan.runnables.config import RunnableConfig
+from callspan.runnables.io import again
 from callspan.runnables.total import total_of
 from callspan.tools import BaseTool, StructuredTool
 
@@ -71,78 +73,72 @@ def create_agent(
         ConfigurationError: Two tools have one name, something is no tool, the model cannot be
             told of tools, or `max_steps` is not positive.
     """
-    return _Agent(model, tools, system_prompt, name or "agent", max_steps, callbacks)
+    check({"max_steps": max_steps})
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        raise ConfigurationError(f"an agent takes a list of tools, not {tools!r}")
+    by_name: dict[str, BaseTool] = {}
+    for one in tools:
+        made = one if isinstance(one, BaseTool) else StructuredTool.from_function(one)
+        if made.name in by_name:
+            raise ConfigurationError(
+                f"two tools are called {made.name}: give one of them another name, so that the "
+                "model can tell them apart"
+            )
+        by_name[made.name] = made
+    if isinstance(model, type) or not hasattr(model, "invoke"):
+        raise ConfigurationError(
+            f"an agent's model is an object such as ChatOpenAI(model=...), not {model!r}"
+        )
+    if by_name and not hasattr(model, "bind_tools"):
+        raise ConfigurationError(
+            f"an agent's model needs bind_tools, which {type(model).__name__} has not"
+        )
+    prompt = SystemMessage(system_prompt) if isinstance(system_prompt, str) else system_prompt
+    return _Agent(
+        model=model.bind_tools([*by_name.values()]) if by_name else model,  # type: ignore[attr-defined]
+        tools=by_name,
+        prompt=convert_to_messages([prompt] if prompt else []),
+        name=name or "agent",
+        max_steps=max_steps,
+        callbacks=own_handlers(callbacks),
+    )
 
 
+@dataclass(eq=False, kw_only=True)
 class _Agent(StreamingBlock[Mapping[str, Any], State]):
-    """The agent that `create_agent` makes."""
+    """The agent that `create_agent` makes; its model has been told of the tools."""
 
     run_type = "agent"
 
-    def __init__(
-        self,
-        model: Any,
-        tools: Sequence[Any],
-        system_prompt: str | SystemMessage | None,
-        name: str,
-        max_steps: int,
-        callbacks: Callbacks,
-    ) -> None:
-        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
-            raise ConfigurationError(f"max_steps takes a positive number, not {max_steps!r}")
-        if not isinstance(tools, Sequence) or isinstance(tools, str):
-            raise ConfigurationError(f"an agent takes a list of tools, not {tools!r}")
-        self._tools: dict[str, BaseTool] = {}
-        for one in tools:
-            made = one if isinstance(one, BaseTool) else StructuredTool.from_function(one)
-            if made.name in self._tools:
-                raise ConfigurationError(
-                    f"two tools are called {made.name}: give one of them another name, so that the "
-                    "model can tell them apart"
-                )
-            self._tools[made.name] = made
-        if isinstance(model, type) or not hasattr(model, "invoke"):
-            raise ConfigurationError(
-                f"an agent's model is an object such as ChatOpenAI(model=...), not {model!r}"
-            )
-        if self._tools and not hasattr(model, "bind_tools"):
-            raise ConfigurationError(
-                f"an agent's model needs bind_tools, which {type(model).__name__} has not"
-            )
-        self._model = model.bind_tools([*self._tools.values()]) if self._tools else model
-        prompt = SystemMessage(system_prompt) if isinstance(system_prompt, str) else system_prompt
-        self._prompt = convert_to_messages([prompt] if prompt else [])
-        self._max_steps = max_steps
-        self.name = name
-        self.callbacks = own_handlers(callbacks)
+    model: Runnable[Any, Any]
+    tools: dict[str, BaseTool]
+    prompt: list[BaseMessage]
+    name: str
+    max_steps: int
+    callbacks: Callbacks
 
     async def _invoke(self, given: Any, frame: Frame) -> Any:
-        last = None
-        async with Owned(self._states(given, frame, _asked)) as states:
-            async for state in states:
-                last = state
-        return last
+        # States cannot be added: their total is the last one.
+        return (await total_of(self._states(again([given]), frame, _asked))).value()
 
-    async def _stream(
+    def _stream(
         self, source: AsyncGenerator[Any, None], frame: Frame
     ) -> AsyncGenerator[State, None]:
-        given = (await total_of(source)).value()
-        async with Owned(self._states(given, frame, _asked_for_stream)) as states:
-            async for state in states:
-                yield state
+        return self._states(source, frame, _asked_for_stream)
 
     async def _states(
-        self, given: Any, frame: Frame, ask: Callable[..., Any]
+        self, source: AsyncGenerator[Any, None], frame: Frame, ask: Callable[..., Any]
     ) -> AsyncGenerator[State, None]:
         """Yield the conversation after each message of the model and each answer of a tool."""
+        given = (await total_of(source)).value()
         if not isinstance(given, Mapping) or "messages" not in given:
             raise InputError(
                 "an agent takes {'messages': [...]}, and there are no messages in the "
                 f"{type(given).__name__} that it was given"
             )
         messages: list[BaseMessage] = [*convert_to_messages(given["messages"])]
-        for _ in range(self._max_steps):
-            answer = await ask(self._model, [*self._prompt, *messages], frame)
+        for _ in range(self.max_steps):
+            answer = await ask(self.model, [*self.prompt, *messages], frame)
             if not isinstance(answer, AIMessage):
                 raise ConfigurationError(
                     f"an agent's model answers with an AIMessage, not {type(answer).__name__}"
@@ -163,7 +159,7 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
             if done:
                 return
         raise AgentStepsError(
-            f"{self.name} has no answer after {self._max_steps} steps: the error's `messages` tell "
+            f"{self.name} has no answer after {self.max_steps} steps: the error's `messages` tell "
             "what it did; max_steps may be too low",
             messages,
         )
@@ -175,7 +171,7 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
             said = f"{answer.text}\n" if answer.text else ""
             log = f"\nCalling {call['name']} with {call['args']}\n{said}"  # handlers print it
             await io.done(frame.run.on_agent_action(AgentAction(call["name"], call["args"], log)))
-            tool = self._tools.get(call["name"])
+            tool = self.tools.get(call["name"])
             # Not every server gives its calls an id; tools answer a call with a message.
             given = {**call, "type": "tool_call", "id": call["id"] or ""}
             function = io.invoke(tool) if tool else io.function(self._unknown)
@@ -191,13 +187,13 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
     async def _unknown(self, call: ToolCall, config: RunnableConfig) -> ToolMessage:
         """Stands in for a tool that is not there."""
         raise InputError(
-            f"there is no tool {call['name']!r}; there are: {', '.join(self._tools) or 'none'}"
+            f"there is no tool {call['name']!r}; there are: {', '.join(self.tools) or 'none'}"
         )
 
     def _is_final(self, answer: AIMessage, results: list[ToolMessage]) -> bool:
         """Whether the tools' answers are the agent's own."""
         return all(one.status == "success" for one in results) and all(
-            self._tools[call["name"]].return_direct for call in answer.tool_calls
+            self.tools[call["name"]].return_direct for call in answer.tool_calls
         )
 
 

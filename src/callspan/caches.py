@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import Self
 
 from callspan._fork import Lock
+from callspan.callbacks.options import check
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation
 from callspan.runnables.aside import in_thread
@@ -63,8 +64,7 @@ class InMemoryCache(BaseCache):
     """
 
     def __init__(self, *, maxsize: int | None = None) -> None:
-        if maxsize is not None and not (isinstance(maxsize, int) and maxsize >= 1):
-            raise ConfigurationError(f"maxsize must be at least 1, or None, not {maxsize!r}")
+        check({"maxsize": maxsize})
         self._maxsize = maxsize
         self._kept: dict[tuple[str, str], Sequence[Generation]] = {}
         self._lock = Lock()

@@ -257,9 +257,9 @@ def test_in_memory_cache_keeps_the_newest(maxsize: int, steps: list[tuple[int, b
 
 async def test_in_memory_cache_refuses_no_room() -> None:
     """With no room it would keep nothing, or fail at the first answer."""
-    with pytest.raises(ConfigurationError, match="at least 1"):
+    with pytest.raises(ConfigurationError, match="positive whole number, not 0"):
         InMemoryCache(maxsize=0)
-    with pytest.raises(ConfigurationError, match="at least 1, or None, not '5'"):
+    with pytest.raises(ConfigurationError, match="maxsize takes a positive whole number, not '5'"):
         InMemoryCache(maxsize="5")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="takes a cache or None, not 5"):
         set_llm_cache(5)  # type: ignore[arg-type]

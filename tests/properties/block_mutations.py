@@ -185,8 +185,8 @@ _AGENT = [
     Mutation(
         "agents.py",
         "the model is asked once too often",
-        "range(self._max_steps)",
-        "range(self._max_steps + 1)",
+        "range(self.max_steps)",
+        "range(self.max_steps + 1)",
     ),
 ]
 

@@ -14,7 +14,7 @@ def _is(*types: type) -> Callable[[Any], bool]:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, int) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _texts(value: Any) -> bool:
@@ -35,6 +35,7 @@ def _jitter(value: Any) -> bool:
     )
 
 
+_COUNT: Final = "a positive whole number"
 _ERRORS: Final = "a tuple of exception classes such as (TimeoutError,)"
 _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "tags": ("a list of strings", _texts),
@@ -44,20 +45,25 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "run_id": ("a UUID, such as uuid4() returns", _is(UUID)),
     "parent_run_id": ("the UUID of a run", _is(UUID)),
     "group_name": ("a string", _is(str)),
-    "max_concurrency": ("a positive whole number", _positive),
+    "max_concurrency": (_COUNT, _positive),
     "recursion_limit": ("a whole number", _is(int)),
-    "stop_after_attempt": ("a positive whole number", _positive),
+    "max_steps": (_COUNT, _positive),
+    "maxsize": (_COUNT, _positive),
+    "stop_after_attempt": (_COUNT, _positive),
     "retry_if_exception_type": (_ERRORS, _exceptions),
     "exponential_jitter_params": (
         "a dict of numbers by the names initial, max, exp_base, jitter",
         _jitter,
     ),
+    "fallbacks": ("a list of blocks", _is(list, tuple)),
     "exceptions_to_handle": (_ERRORS, _exceptions),
     "exception_key": ("a string", _is(str)),
     "inherit": ("True or False", _is(bool)),
 }
 _NEEDED: Final = (
     "group_name",
+    "max_steps",
+    "fallbacks",
     "stop_after_attempt",
     "retry_if_exception_type",
     "exceptions_to_handle",

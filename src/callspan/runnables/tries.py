@@ -13,7 +13,7 @@ import tenacity
 from callspan.callbacks.ambient import numbered
 from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
-from callspan.errors import ConfigurationError, InputError
+from callspan.errors import InputError
 from callspan.runnables.base import Input, Output, Runnable, RunnableLike, as_runnable
 from callspan.runnables.block import Block, Frame
 from callspan.runnables.config import (
@@ -105,13 +105,8 @@ class RunnableRetry(Tries[Input, Output]):
         is_rule = callable(when) and not isinstance(when, type)
         # Whether to go on after a cancellation is not for a rule about failures to say.
         kinds = (Exception,) if is_rule else when
-        check(
-            {
-                "retry_if_exception_type": kinds,
-                "exponential_jitter_params": exponential_jitter_params,
-                "stop_after_attempt": max_attempt_number,
-            }
-        )
+        check({"retry_if_exception_type": kinds, "stop_after_attempt": max_attempt_number})
+        check({"exponential_jitter_params": exponential_jitter_params})
         self._retry = tenacity.retry_if_exception(
             lambda error: isinstance(error, kinds) and (not is_rule or when(error))
         )
@@ -174,11 +169,8 @@ class RunnableWithFallbacks(Tries[Input, Output]):
         exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
         exception_key: str | None = None,
     ) -> None:
-        if not isinstance(fallbacks, list | tuple):
-            raise ConfigurationError(
-                f"with_fallbacks takes a list of blocks, not {type(fallbacks).__name__}"
-            )
-        check({"exceptions_to_handle": exceptions_to_handle, "exception_key": exception_key})
+        check({"fallbacks": fallbacks, "exceptions_to_handle": exceptions_to_handle})
+        check({"exception_key": exception_key})
         self.runnable = runnable
         self.fallbacks = [as_runnable(one) for one in fallbacks]
         self.exceptions_to_handle = exceptions_to_handle
