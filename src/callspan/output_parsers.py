@@ -8,15 +8,15 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from callspan._text import describe
 from callspan.errors import ConfigurationError, InputError, OutputParserError
-from callspan.messages import BaseMessage
+from callspan.messages import AIMessage, BaseMessage
 from callspan.messages.tool import parse_partial_json
 from callspan.runnables.base import Output
-from callspan.runnables.block import Frame, StreamingBlock
+from callspan.runnables.block import Block, Frame, StreamingBlock
 
 __all__ = ["JsonOutputParser", "PydanticOutputParser", "StrOutputParser"]
 
@@ -91,9 +91,10 @@ class JsonOutputParser(_Parser[Output]):
     def __init__(
         self, pydantic_object: type[BaseModel] | None = None, name: str | None = None
     ) -> None:
-        given = pydantic_object
-        if given is not None and not (isinstance(given, type) and issubclass(given, BaseModel)):
-            raise ConfigurationError(f"pydantic_object takes a pydantic model, not {given!r}")
+        if pydantic_object is not None and not _is_model(pydantic_object):
+            raise ConfigurationError(
+                f"pydantic_object takes a pydantic model, not {pydantic_object!r}"
+            )
         self.pydantic_object = pydantic_object
         self.name = name
 
@@ -174,6 +175,54 @@ class PydanticOutputParser(JsonOutputParser[Model]):
 
     def _made(self, value: Any) -> Model:
         return self.pydantic_object.model_validate(value)
+
+
+class StructuredOutput(Block[Any, Any]):
+    """The arguments of the tool call that an answer consists of.
+
+    Args:
+        schema: A pydantic class, whose instance they become; anything else leaves them a dict.
+        tool: The tool's name.
+        include_raw: Whether the input is `{"raw": message}`, which gets what was found beside it.
+    """
+
+    run_type = "parser"
+
+    def __init__(self, schema: Any, tool: str, *, include_raw: bool = False) -> None:
+        self._type = TypeAdapter[Any](schema if _is_model(schema) else Any)
+        self._tool = tool
+        self._include_raw = include_raw
+
+    async def _invoke(self, given: Any, frame: Frame) -> Any:
+        if not self._include_raw:
+            return self._parsed(given)
+        try:
+            return {**given, "parsed": self._parsed(given["raw"]), "parsing_error": None}
+        except Exception as error:
+            return {**given, "parsed": None, "parsing_error": error}
+
+    def _parsed(self, message: AIMessage) -> Any:
+        for call in message.tool_calls:
+            if call["name"] == self._tool:
+                return self._checked(call["args"])
+        broken = [str(one["error"]) for one in message.invalid_tool_calls]
+        raise OutputParserError(
+            f"the model answered without the structure {self._tool} that it was asked for"
+            + (f": its arguments cannot be read: {broken[0]}" if broken else ""),
+            message.text,
+        )
+
+    def _checked(self, args: dict[str, Any]) -> Any:
+        try:
+            return self._type.validate_python(args)
+        except ValidationError as error:
+            raise OutputParserError(
+                f"the answer is no {self._tool}: {describe(error)}", str(args)
+            ) from error
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 def _in_stream(value: Any) -> Any:

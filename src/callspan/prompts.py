@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from string import Formatter
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from typing_extensions import Self
 
@@ -68,18 +68,6 @@ class _Message:
         return [self._make(_each_text(self._content, lambda text: _formatted(text, values)))]
 
 
-class _Fixed:
-    """A message that is put in as it is."""
-
-    variables: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, message: BaseMessage) -> None:
-        self._messages = [message]
-
-    def format_messages(self, values: Values) -> list[BaseMessage]:
-        return self._messages
-
-
 MessageLike: TypeAlias = (
     BaseMessage | MessagesPlaceholder | str | tuple[str, Any] | Mapping[str, Any]
 )
@@ -121,7 +109,8 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
         self.messages = [_part(message) for message in messages]
         self.partial_variables = dict(partial_variables or {})
         self.name = name
-        variables = {name for part in self.messages for name in part.variables}
+        templates = [part for part in self.messages if not isinstance(part, BaseMessage)]
+        variables = {name for part in templates for name in part.variables}
         self.input_variables = sorted(variables - self.partial_variables.keys())
 
     @classmethod
@@ -180,18 +169,19 @@ class ChatPromptTemplate(Block[Any, PromptValue]):
                 f"{_listed(self.input_variables)}, and was given {_listed(values) or 'nothing'}. "
                 f"(Braces that are no variable are written twice: {{{{{missing[0]}}}}}.)"
             )
-        return [one for part in self.messages for one in part.format_messages(values)]
+        messages: list[BaseMessage] = []
+        for part in self.messages:
+            messages += [part] if isinstance(part, BaseMessage) else part.format_messages(values)
+        return messages
 
 
 def _listed(names: Iterable[Any]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _part(message: MessageLike) -> MessagesPlaceholder | _Message | _Fixed:
-    if isinstance(message, MessagesPlaceholder):
+def _part(message: MessageLike) -> BaseMessage | MessagesPlaceholder | _Message:
+    if isinstance(message, BaseMessage | MessagesPlaceholder):
         return message
-    if isinstance(message, BaseMessage):
-        return _Fixed(message)
     if isinstance(message, str):
         return _Message("human", message)
     if isinstance(message, Mapping) and {"role", "content"} <= message.keys():

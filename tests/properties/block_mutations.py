@@ -105,13 +105,13 @@ _SEVERAL = [
         "return [(given, checked(config[0])) for",
     ),
     Mutation(
-        "runnables/sequence.py",
+        "runnables/composed.py",
         "the steps of a sequence are not tagged",
         "(given, frame.child(tag), **kwargs)",
         "(given, frame.child(), **kwargs)",
     ),
     Mutation(
-        "runnables/parallel.py",
+        "runnables/composed.py",
         "the branches that run in parallel are not tagged",
         'given, frame.child(f"map:key:{key}")',
         "given, frame.child()",

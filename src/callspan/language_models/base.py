@@ -11,10 +11,9 @@ from typing import Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from callspan.caches import BaseCache
+from callspan import caches
 from callspan.callbacks.owned import Owned
 from callspan.errors import InputError
-from callspan.language_models import cached
 from callspan.messages import MessageLikeRepresentation, PromptValue
 from callspan.outputs import LLMResult, RunInfo
 from callspan.runnables.aside import in_thread
@@ -39,7 +38,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
             one; True: that one, which there has to be; False: no cache. Streams use none.
     """
 
-    cache: BaseCache | bool | None = Field(default=None, exclude=True, repr=False)
+    cache: caches.BaseCache | bool | None = Field(default=None, exclude=True, repr=False)
 
     _model_type: ClassVar[str]
     _takes_batches: ClassVar[bool]
@@ -117,7 +116,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     # What follows from it
 
     def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
-        cache = cached.cache_of(self.cache)
+        cache = caches.cache_of(self.cache)
         return Ask(self._prompt_of(given), config, {"stop": None, **kwargs}, cache)
 
     def _told_of(self, ask: Ask) -> tuple[list[Any], dict[str, Any]]:
@@ -199,11 +198,11 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     ) -> list[LLMResult]:
         """The answers to all prompts, new ones, or from the cache: their places go into `hits`."""
         kept, answers = asks[0].cache, dict[int, LLMResult]()
-        settings = cached.settings_of(self, asks[0].kwargs)
-        keys = [(cached.as_text(ask.given), settings) for ask in asks]
+        settings = caches.settings_of(self, asks[0].kwargs)
+        keys = [(caches.as_text(ask.given), settings) for ask in asks]
         for place, key in enumerate(keys):
             own = partial(self._from_cache, run=runs[place])
-            found = await cached.look_up(io, kept, key, own)
+            found = await caches.look_up(io, kept, key, own)
             if found:
                 hits.add(place)
                 answers[place] = LLMResult(generations=[found])
@@ -212,7 +211,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
             request = self._request_of(io, [asks[n] for n in new], [runs[n] for n in new])
             for place, answer in zip(new, await io.done(request()), strict=True):
                 answers[place] = answer
-                await cached.update(io, kept, keys[place], answer.generations[0])
+                await caches.update(io, kept, keys[place], answer.generations[0])
         return [answers[place] for place in range(len(asks))]
 
     async def _streamed(

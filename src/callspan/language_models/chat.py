@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from callspan.callbacks.ids import text_of
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
-from callspan.language_models.structured import StructuredOutput
 from callspan.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
+from callspan.output_parsers import StructuredOutput
 from callspan.outputs import (
     ChatGeneration,
     ChatGenerationChunk,

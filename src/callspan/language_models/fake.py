@@ -86,16 +86,12 @@ class FakeListChatModel(_InTurn, _FakeChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
 
     def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        response = self._next()
-        for place, character in enumerate(response):
+        for place, chunk in enumerate(_chunks([*self._next()])):
             if self.sleep:
                 time.sleep(self.sleep)
             if place == self.error_on_chunk_number:
                 raise FakeListChatModelError
-            last = "last" if place == len(response) - 1 else None
-            yield ChatGenerationChunk(
-                message=AIMessageChunk(content=character, chunk_position=last)
-            )
+            yield chunk
 
     def _calls(self, *args: Any) -> tuple[list[Call], int | None]:
         # One at a time, or the answers would go to the wrong inputs.
@@ -136,6 +132,13 @@ class GenericFakeChatModel(_FakeChatModel):
         }
         if rest and not message.text:
             words = [""]
-        for place, word in enumerate(words):
-            more = {**rest, "chunk_position": "last"} if place == len(words) - 1 else {}
-            yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=message.id, **more))
+        yield from _chunks(words, message.id, **rest)
+
+
+def _chunks(
+    texts: list[str], message_id: str | None = None, **rest: Any
+) -> Iterator[ChatGenerationChunk]:
+    """The chunks of an answer; the last one has the rest of it."""
+    for place, text in enumerate(texts, 1):
+        more = {**rest, "chunk_position": "last"} if place == len(texts) else {}
+        yield ChatGenerationChunk(message=AIMessageChunk(content=text, id=message_id, **more))

@@ -2,10 +2,14 @@
 
 from callspan.runnables.base import Runnable, RunnableLike
 from callspan.runnables.binding import RunnableBinding
+from callspan.runnables.composed import (
+    RunnableAssign,
+    RunnableParallel,
+    RunnablePassthrough,
+    RunnableSequence,
+)
 from callspan.runnables.config import RunnableConfig, ensure_config, merge_configs
 from callspan.runnables.function import RunnableGenerator, RunnableLambda, chain
-from callspan.runnables.parallel import RunnableAssign, RunnableParallel, RunnablePassthrough
-from callspan.runnables.sequence import RunnableSequence
 from callspan.runnables.tries import RunnableRetry, RunnableWithFallbacks
 
 __all__ = [
