@@ -274,7 +274,7 @@ async def dict_with_one_key(lib: Any, caller: Any) -> Any:
 
 @program_at_once
 async def parallel(lib: Any, caller: Any) -> Any:
-    return await caller.invoke(lib.RunnableParallel(a=add_one, b=lambda x: x), 1)
+    return await caller.invoke(lib.RunnableParallel(a=add_one, name=lambda x: x), 1)
 
 
 @program_at_once

@@ -274,7 +274,7 @@ def test_a_key_need_not_be_text() -> None:
 
 def test_parallel_blocks_are_made_of_dicts_and_keywords() -> None:
     """Each form that langchain_core's users write."""
-    assert RunnableParallel({"a": odd}, b=odd).invoke(1) == {"a": 1, "b": 1}
+    assert RunnableParallel({"a": odd}, name=odd).invoke(1) == {"a": 1, "name": 1}
     with pytest.raises(ConfigurationError, match="takes a dict of blocks by key, not list"):
         RunnableParallel([odd])  # type: ignore[arg-type]
     assert (RunnableLambda(odd) | {"a": odd}).invoke(1) == {"a": 1}

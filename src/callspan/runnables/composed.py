@@ -73,7 +73,6 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
 
     Args:
         steps: The blocks, functions or dicts, by their keys in the output.
-        name: The name of its runs; RunnableParallel and its keys where it is None.
         more: Further blocks by name.
 
     Raises:
@@ -84,7 +83,6 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         self,
         steps: Mapping[str, RunnableLike[Any, Any]] | None = None,
         /,
-        name: str | None = None,
         **more: RunnableLike[Any, Any],
     ) -> None:
         if not isinstance(steps, Mapping | None):
@@ -93,7 +91,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
             )
         both = {**(steps or {}), **more}
         self.steps = {key: as_runnable(step) for key, step in both.items()}
-        self.name = name or f"{type(self).__name__}<{','.join(map(str, self.steps))}>"
+        self.name = f"{type(self).__name__}<{','.join(map(str, self.steps))}>"
 
     async def _invoke(self, given: Any, frame: Frame) -> dict[str, Any]:
         calls = [
