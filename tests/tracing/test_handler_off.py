@@ -12,6 +12,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.context import (
     _SUPPRESS_INSTRUMENTATION_KEY,
+    Context,
     attach,
     detach,
     get_value,
@@ -148,6 +149,25 @@ def test_not_sampled(with_parent: bool) -> None:
     assert all(context.is_valid and not context.trace_flags.sampled for context in contexts)
     if with_parent:
         assert contexts[0].trace_id == 7
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_sampled_trace_within_one_that_is_not(spans: SpanLog, remote: bool) -> None:
+    """The program's own trace, begun inside a request that is not sampled, is not lost with it."""
+
+    @traced
+    def outer() -> None:
+        leaf()
+        with trace.get_tracer("user").start_as_current_span("own", context=Context()):
+            leaf()
+        outer_started.append(trace.get_current_span().get_span_context())
+
+    outer_started: list[trace.SpanContext] = []
+    ambient = trace.SpanContext(7, 8, is_remote=remote)
+    with trace.use_span(trace.NonRecordingSpan(ambient)):
+        outer()
+    assert outer_started == [ambient]
+    assert spans.tree() == ["own", "  leaf"]
 
 
 def test_children_of_an_unsampled_run_are_unsampled() -> None:

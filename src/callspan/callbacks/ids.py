@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from operator import itemgetter
 from uuid import UUID, SafeUUID
 
 from callspan._fork import after_fork
@@ -20,6 +21,7 @@ _new = UUID.__new__
 _set_int = UUID.__dict__["int"].__set__
 _set_is_safe = UUID.__dict__["is_safe"].__set__
 _unknown = SafeUUID.unknown
+_groups = itemgetter(slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, None))
 
 
 def new_run_id() -> UUID:
@@ -32,9 +34,7 @@ def new_run_id() -> UUID:
 
 def text_of(run_id: UUID) -> str:
     """Return what `str` does, in less time."""
-    # Eight groups of four digits: the dashes inside the first and the last three go.
-    text = run_id.int.to_bytes(16, "big").hex("-", 2)
-    return f"{text[:4]}{text[5:29]}{text[30:34]}{text[35:]}"
+    return "-".join(_groups(f"{run_id.int:032x}"))
 
 
 def copy_of(run_id: UUID) -> UUID:

@@ -176,7 +176,7 @@ class _Manager(BaseCallbackManager):
                 manager._join(check_handlers(callbacks), inherit=True)
             return manager
         parent = callbacks._parent
-        is_child = parent is not None and around is parent.scope()
+        is_child = parent is not None and around is not None and around is parent._scope
         if is_child and type(callbacks) is cls:
             return callbacks
         if is_child or around is None or callbacks.parent_run_id not in (None, around.run_id):

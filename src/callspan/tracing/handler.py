@@ -137,9 +137,17 @@ class OTelCallbackHandler(BaseCallbackHandler):
             found = None if record is None else record.span.get_span_context()
         return found
 
-    def has_provider(self) -> bool:
-        """Whether there is a provider to make spans: the global one may not be set up."""
-        return self._registry() is not None
+    def would_trace(self, context: Context) -> bool:
+        """Whether a run in `context` would have a span, if its parent has none of this handler.
+
+        It has none without a provider, where tracing is off, and in a trace that is not sampled.
+        """
+        registry = self._registry()
+        return (
+            registry is not None
+            and not is_suppressed(context)
+            and not registry.would_drop(None, context)
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copied config is to reach the same provider, which cannot be copied.

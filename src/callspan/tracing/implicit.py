@@ -9,7 +9,6 @@ from opentelemetry.context import get_current
 
 from callspan.callbacks.ambient import register_implicit_handler
 from callspan.tracing.handler import OTelCallbackHandler
-from callspan.tracing.suppress import is_suppressed
 
 
 class Implicit:
@@ -25,9 +24,7 @@ class Implicit:
         for one in present:
             if one is handler:
                 return None
-        if is_suppressed(get_current()) or not handler.has_provider():
-            return None
-        return handler
+        return handler if handler.would_trace(get_current()) else None
 
 
 implicit: Final = Implicit()

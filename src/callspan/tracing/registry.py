@@ -29,7 +29,9 @@ from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
 SPANS_KEY: Final = create_key("callspan-spans")
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
-_DROPS_BELOW_UNSAMPLED: Final = "localParentNotSampled:AlwaysOffSampler"
+_DROPS_BELOW_UNSAMPLED: Final = tuple(
+    f"{parent}ParentNotSampled:AlwaysOffSampler" for parent in ("local", "remote")
+)
 """What the description of a ParentBased sampler says that drops the children of dropped spans."""
 _RECENT: Final = 1_000
 """How many finished runs a provider remembers at least, for children that start late."""
@@ -93,7 +95,7 @@ class Registry:
         self._processor = getattr(self._tracer, "span_processor", None)
         sampler = getattr(provider, "sampler", None)
         described = "" if sampler is None else str(sampler.get_description())
-        self._drops_below_unsampled = _DROPS_BELOW_UNSAMPLED in described
+        self._drops_below_unsampled = [says in described for says in _DROPS_BELOW_UNSAMPLED]
         self._open: dict[int, Record] = {}
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
@@ -151,21 +153,21 @@ class Registry:
         if span is None or not self.drops_below(span):
             return False
         around: _Spans | None = context.get(SPANS_KEY)  # type: ignore[assignment]
-        if parent_run_id is None:
-            return around is None
+        if parent_run_id is None or around is None:
+            return around is None and (parent_run_id is None or is_in_run(context, parent_run_id))
         return (
-            around is not None
-            and around.current is self
+            around.current is self
             and len(around.by_registry) == 1
             and is_in_run(context, parent_run_id)
         )
 
     def drops_below(self, span: Span) -> bool:
         """Whether the sampler drops what has `span` as parent, since that is not sampled."""
-        if span.is_recording() or not self._drops_below_unsampled:
+        if span.is_recording():
             return False
         above = span.get_span_context()
-        return above.is_valid and not above.is_remote and not above.trace_flags.sampled
+        drops = self._drops_below_unsampled[above.is_remote]
+        return drops and above.is_valid and not above.trace_flags.sampled
 
     def get(self, run_id: UUID) -> Record | None:
         """Return the open run."""

@@ -46,7 +46,6 @@ class RunStart:
         "name",
         "params",
         "request",
-        "root",
         "run_id",
         "serialized",
         "tags",
@@ -69,7 +68,6 @@ class RunStart:
         self.kind = kind
         self.name = name if type(name) is str and name.isascii() else well_formed(str(name))
         self.run_id = run_id
-        self.root = root
         self.serialized = serialized
         self.inputs = inputs
         self.tags = tags
