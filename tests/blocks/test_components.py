@@ -66,3 +66,19 @@ async def test_a_class_of_ones_own_may_use_common_names(block: Any) -> None:
         assert "mine" in str(output)
     for name, value in vars(_Settings).items():
         assert name.startswith("__") or getattr(block, name) == value
+
+
+@pytest.mark.parametrize("block", [Chat(), Text(), Tool(), Shelf()])
+def test_a_block_that_is_renamed_runs_under_its_new_name(block: Any, handler: Any) -> None:
+    """Programs copy a model or a tool with `model_copy` to give it another name, or set `name`."""
+    block.invoke("x")
+    copied = block.model_copy(update={"name": "copied"})
+    copied.invoke("x", {"callbacks": [handler]})
+    copied.name = "renamed"
+    copied.invoke("x", {"callbacks": [handler]})
+    told = [
+        (args[0]["name"], kwargs["name"])
+        for method, args, kwargs in handler.events
+        if method.endswith("_start")
+    ]
+    assert told == [("copied", "copied"), ("renamed", "renamed")]

@@ -13,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
@@ -251,11 +251,16 @@ class Runnable(ABC, Generic[Input, Output]):
         """Return the name of its runs."""
         return getattr(self, "name", None) or type(self).__name__
 
-    @cached_property
+    @property
     def _serialized(self) -> dict[str, Any]:
         """What handlers are told of a block: its name, and where its class is."""
-        cls = type(self)
-        return {"name": self.get_name(), "id": [*cls.__module__.split("."), cls.__qualname__]}
+        name = self.get_name()
+        known: dict[str, Any] | None = self.__dict__.get("_serialized")
+        if known is None or known["name"] != name:  # a block, and a copy of it, can be renamed
+            cls = type(self)
+            known = {"name": name, "id": [*cls.__module__.split("."), cls.__qualname__]}
+            self.__dict__["_serialized"] = known
+        return known
 
 
 class _Foreign(Protocol[Output]):

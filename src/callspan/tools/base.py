@@ -168,7 +168,7 @@ class BaseTool(Component[ToolInput, Any]):
             ) from error
         return {**{name: getattr(values, name) for name in fields}, **(values.model_extra or {})}
 
-    @cached_property
+    @property
     def _serialized(self) -> dict[str, Any]:
         return {**super()._serialized, "description": self.description}
 
