@@ -70,7 +70,7 @@ def impossible(name: str, params: dict[str, Any]) -> str:
     way = params.get("way", "async")
     if name == "test_a_constructors_handler_traces_that_object_alone" and way == "astream":
         return "LangChain pulls each chunk in a Context that knows nothing of the model"
-    in_a_task = way not in ("to_thread", "in_executor")
+    in_a_task = way not in ("to_thread", "in_executor", "cancelled")
     if name.startswith("test_async_bodies") and params["kind"] == "plain_node" and in_a_task:
         return "LangGraph does not carry its config into async nodes"
     if name in CALLS_FROM_ASYNC_NODES and way.startswith("a"):

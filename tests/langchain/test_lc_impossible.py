@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from lc import Model, look, run, seen
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.trace import Tracer, get_current_span, set_span_in_context
+from opentelemetry.trace import Tracer, get_current_span, set_span_in_context, use_span
 
 import callspan
 from support import SpanLog, current
@@ -66,6 +68,43 @@ def test_opentelemetrys_context_alone_in_a_thread(
     with tracer.start_as_current_span("before"):
         list(RunnableGenerator(body, name="g").stream("x", config))
     assert seen == ["before", "g"]
+
+
+class Streams(Model):
+    """Has something done elsewhere after its first chunk."""
+
+    elsewhere: Any = None
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk("a"))
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(look,))
+        thread.start()
+        thread.join()
+        with use_span(get_current_span()):
+            thread = threading.Thread(target=contextvars.copy_context().run, args=(look,))
+        thread.start()
+        thread.join()
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        async def work() -> None:
+            look()
+
+        yield ChatGenerationChunk(message=AIMessageChunk("a"))
+        await asyncio.create_task(work())
+        with use_span(get_current_span()):
+            await asyncio.create_task(work())
+            await asyncio.to_thread(look)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_tasks_and_threads_of_a_model_after_its_first_chunk(
+    way: str, config: Any, spans: SpanLog, tracer: Tracer
+) -> None:
+    """They look as if its consumer had started them, which waits for the model meanwhile."""
+    with tracer.start_as_current_span("before"):
+        run(way, Streams(name="it"), "x", config)
+    assert seen[:2] == ["before", "it"]
+    assert set(seen[1:]) == {"it"}
 
 
 async def test_chunks_pulled_in_contexts_of_others(config: Any, spans: SpanLog) -> None:
