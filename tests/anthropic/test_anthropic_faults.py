@@ -282,7 +282,7 @@ def test_no_sdk() -> None:
     run = [sys.executable, "-c", textwrap.dedent(program)]
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("MissingDependencyError ")
-    assert "pip install callspan[anthropic]" in printed
+    assert "pip install 'callspan[anthropic]'" in printed
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")

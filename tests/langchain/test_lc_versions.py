@@ -87,7 +87,7 @@ def test_no_langchain() -> None:
             print(type(error).__name__, error)
     """)
     assert shown.startswith("MissingDependencyError ")
-    assert "pip install callspan[langchain]" in shown
+    assert "pip install 'callspan[langchain]'" in shown
 
 
 def test_no_langgraph() -> None:

@@ -202,4 +202,4 @@ def test_no_sdk() -> None:
     run = [sys.executable, "-c", textwrap.dedent(program)]
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("MissingDependencyError ")
-    assert "pip install callspan[openai]" in printed
+    assert "pip install 'callspan[openai]'" in printed

@@ -1,4 +1,4 @@
-"""Anthropic's models, over the official SDK: `pip install callspan[anthropic]`."""
+"""Anthropic's models, over the official SDK: `pip install 'callspan[anthropic]'`."""
 
 from callspan.anthropic.chat import ChatAnthropic
 

@@ -13,7 +13,7 @@ try:
     from anthropic import Anthropic, AsyncAnthropic
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
-        f"ChatAnthropic needs Anthropic's SDK ({error}): pip install callspan[anthropic]"
+        f"ChatAnthropic needs Anthropic's SDK ({error}): pip install 'callspan[anthropic]'"
     ) from error
 
 

@@ -28,7 +28,7 @@ def check_versions() -> None:
         import langchain_core  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"callspan.langchain needs langchain-core ({error}): pip install callspan[langchain]"
+            f"callspan.langchain needs langchain-core ({error}): pip install 'callspan[langchain]'"
         ) from error
     for package, (first, beyond) in SUPPORTED.items():
         try:

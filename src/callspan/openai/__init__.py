@@ -1,4 +1,4 @@
-"""OpenAI's models, and those of servers that speak its API: `pip install callspan[openai]`."""
+"""OpenAI's models, and those of servers that speak its API: `pip install 'callspan[openai]'`."""
 
 from callspan.openai.chat import ChatOpenAI
 

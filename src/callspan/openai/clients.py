@@ -12,7 +12,7 @@ try:
     from openai import AsyncOpenAI, OpenAI, OpenAIError
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
-        f"ChatOpenAI needs OpenAI's SDK ({error}): pip install callspan[openai]"
+        f"ChatOpenAI needs OpenAI's SDK ({error}): pip install 'callspan[openai]'"
     ) from error
 
 
