@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import CallbackManager
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, LLMResult
 from lc import WAYS, Model, TextModel, run
 from opentelemetry.trace import SpanKind
 
+from callspan.langchain import OTelCallbackHandler
 from support import SpanLog
 
 USAGE = {
@@ -145,6 +147,27 @@ def test_each_provider_package(way: str, package: str, config: Any, spans: SpanL
     }
     assert {key: found.get(key) for key in wanted} == wanted
     assert ("gen_ai.response.time_to_first_chunk" in found) == ("stream" in way)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "base_url",
+        "openai_api_base",
+        "anthropic_api_url",
+        "groq_api_base",
+        "azure_endpoint",
+        "endpoint",
+    ],
+)
+def test_the_server_that_is_asked(argument: str, spans: SpanLog) -> None:
+    """Each package has its own argument for it, which its models tell among how they were made."""
+    made = {"lc": 1, "id": ["a", "M"], "name": "M", "kwargs": {argument: "http://llm.local:81/v1"}}
+    manager = CallbackManager.configure([OTelCallbackHandler()])
+    (started,) = manager.on_chat_model_start(made, [[]])
+    started.on_llm_end(LLMResult(generations=[]))
+    found = dict(spans.named("M").attributes or {})
+    assert (found["server.address"], found["server.port"]) == ("llm.local", 81)
 
 
 def test_models_in_this_process_are_no_clients(config: Any, spans: SpanLog) -> None:
