@@ -194,6 +194,31 @@ def test_what_a_full_queue_drops_is_counted() -> None:
     assert told == [6, False, 2, 4, 0]
 
 
+def test_spans_that_are_recorded_but_not_sampled_are_not_missed() -> None:
+    """Such a sampler serves other processors: what is not to be sent is not lost either."""
+    with http_receiver() as receiver:
+        outcome = program(
+            """
+            from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+            class RecordOnly(Sampler):
+                def should_sample(self, *args, **kwargs):
+                    return SamplingResult(Decision.RECORD_ONLY)
+
+                def get_description(self):
+                    return "RecordOnly"
+
+            tracing = configure(**arguments, sampler=RecordOnly())
+            step()
+            stats = tracing.stats()
+            tell([stats.waiting, tracing.force_flush(), tracing.stats().dropped])
+            """,
+            endpoint=receiver.endpoint,
+        )
+    assert outcome.told == [0, True, 0]
+    assert outcome.stderr == ""
+
+
 def test_other_exporters_keep_their_log() -> None:
     """The lines of the SDK's exporter are held back for callspan's own exports only."""
     with http_receiver(refuse(*range(9))) as receiver:
