@@ -43,12 +43,14 @@ class Generation(DataModel):
 class GenerationChunk(Generation):
     """A part of a `Generation`; parts are put together with `+`."""
 
-    def __add__(self, other: GenerationChunk) -> GenerationChunk:
-        """Append a chunk: texts are concatenated, generation infos merged."""
-        if not isinstance(other, GenerationChunk):
+    def __add__(self, other: GenerationChunk | list[GenerationChunk]) -> GenerationChunk:
+        """Append one chunk, or a list of chunks at once: texts are joined, infos merged."""
+        others = other if isinstance(other, list) else [other]
+        if not all(isinstance(chunk, GenerationChunk) for chunk in others):
             return NotImplemented
+        chunks = [self, *others]
         return GenerationChunk(
-            text=self.text + other.text, generation_info=_merged_info([self, other])
+            text="".join(chunk.text for chunk in chunks), generation_info=_merged_info(chunks)
         )
 
 

@@ -16,7 +16,7 @@ from callspan.callbacks.owned import Owned
 from callspan.errors import InputError
 from callspan.messages import MessageLikeRepresentation, PromptValue
 from callspan.outputs import LLMResult, RunInfo
-from callspan.runnables.aside import in_thread
+from callspan.runnables.aside import in_thread, pulled_in_thread
 from callspan.runnables.base import Output
 from callspan.runnables.calls import together
 from callspan.runnables.component import Ask, Component
@@ -60,7 +60,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """As `_stream`, for `async for`."""
-        raise NotImplementedError
+        return pulled_in_thread(self._stream(*args, **kwargs))
 
     @property
     @abstractmethod
@@ -108,10 +108,6 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     def _chunks_of(self, pulled: Any, run: Any) -> Any:
         """Return a stream's chunks as handlers are told of them, an async iterator."""
         return pulled
-
-    @abstractmethod
-    def _sum_of(self, chunks: list[Any]) -> Any:
-        """Return chunks as one."""
 
     # What follows from it
 
@@ -176,11 +172,9 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     def _in_runs(self, io: IO, asks: list[Ask], runs: list[Any]) -> Callable[[], Any]:
         """A function that asks the model once, and gives the answers to all prompts."""
-        hits: set[int] | None = None
-        if asks[0].cache is None:
-            body = self._request_of(io, asks, runs)
-        else:
-            hits = set()
+        hits = None if asks[0].cache is None else set[int]()
+        body = self._request_of(io, asks, runs)
+        if hits is not None:
             body = partial(io.function(self._looked_up), io, asks, runs, hits)
         for place, run in enumerate(runs):  # the first run is the innermost, and ends first
             extra = {} if hits is None else {"extra": partial(_of_hit, hits, place)}
@@ -217,18 +211,15 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     async def _streamed(
         self, io: IO, given: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        cls, source = type(self), None
-        if io is ASYNC and cls._astream is not BaseLanguageModel._astream:
-            source = self._astream
-        elif cls._stream is not BaseLanguageModel._stream:
-            source = self._stream  # type: ignore[assignment]
-        if source is None:
+        cls, source = type(self), self._stream if io is SYNC else self._astream
+        if cls._stream is BaseLanguageModel._stream and (
+            io is SYNC or cls._astream is BaseLanguageModel._astream
+        ):
             yield await io.done(io.invoke(self)(given, config, **kwargs))
             return
         ask = self._ask_of(given, checked(config), kwargs)
         (run,) = await io.done(self._start_run(io.manager, ask))
         chunks: list[Any] = []
-        whole: list[Any] = []
 
         async def body() -> AsyncGenerator[Any, None]:
             async with Owned(io.pull(source(ask.given, **ask.kwargs))) as pulled:
@@ -238,20 +229,22 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
                     token = output if isinstance(output, str) else output.content
                     await io.done(run.on_llm_new_token(token, chunk=chunk))
                     yield output
+
+        def whole() -> LLMResult:
             if not chunks:
                 raise InputError("the model's stream ended without a chunk")
-            whole.append(self._sum_of(chunks))
+            first, *rest = chunks
+            return LLMResult(generations=[[first + rest if rest else first]])
 
         def so_far(error: BaseException | None) -> dict[str, Any]:
             """What there is of an answer that broke off."""
             if error is None:
                 return {}
-            made: list[Any] = []
             with suppress(Exception):  # chunks that cannot be added may be why it broke off
-                made = [[self._sum_of(chunks)]] if chunks else []
-            return {"response": LLMResult(generations=made)}
+                return {"response": whole()}
+            return {"response": LLMResult(generations=[])}
 
-        output = io.in_run(run, body(), None, lambda: LLMResult(generations=[whole]), so_far)
+        output = io.in_run(run, body(), None, whole, so_far)
         async with Owned(io.pull(output)) as downstream:
             async for part in downstream:
                 yield part

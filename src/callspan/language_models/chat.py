@@ -12,13 +12,7 @@ from callspan.callbacks.run_managers import CallbackManagerForLLMRun
 from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
 from callspan.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
 from callspan.output_parsers import StructuredOutput
-from callspan.outputs import (
-    ChatGeneration,
-    ChatGenerationChunk,
-    ChatResult,
-    LLMResult,
-    merge_chat_generation_chunks,
-)
+from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, LLMResult
 from callspan.runnables import Runnable, RunnableParallel
 from callspan.runnables.config import Config
 from callspan.runnables.io import ASYNC, SYNC, drained, finish
@@ -164,9 +158,6 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
 
     def _output_of(self, generation: ChatGeneration) -> Any:
         return generation.message
-
-    def _sum_of(self, chunks: list[Any]) -> ChatGenerationChunk | None:
-        return merge_chat_generation_chunks(chunks)
 
     async def _chunks_of(self, pulled: Any, run: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
         """The chunks with ids, and an empty one at the end, if none says that it is the last."""

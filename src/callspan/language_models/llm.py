@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 from typing import Any, ClassVar
 
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
@@ -106,6 +104,3 @@ class BaseLLM(BaseLanguageModel[str]):
 
     def _output_of(self, generation: Generation) -> Any:
         return generation.text
-
-    def _sum_of(self, chunks: list[Any]) -> Any:
-        return reduce(add, chunks)
