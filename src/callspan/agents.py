@@ -11,18 +11,8 @@ from callspan._text import as_text
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.options import check
 from callspan.errors import AgentStepsError, AsyncOnlyError, ConfigurationError, InputError
-from callspan.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    InvalidToolCall,
-    SystemMessage,
-    ToolCall,
-    ToolMessage,
-    convert_to_messages,
-    message_chunk_to_message,
-)
-from callspan.messages.tool import read_tool_calls
+from callspan.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from callspan.messages.convert import convert_to_messages, whole_message
 from callspan.outputs import AgentAction, AgentFinish
 from callspan.runnables import Runnable
 from callspan.runnables.block import Frame, StreamingBlock
@@ -184,7 +174,7 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
             results.append(_answer_to(invalid, InputError(error)))
         return results
 
-    async def _unknown(self, call: ToolCall, config: RunnableConfig) -> ToolMessage:
+    async def _unknown(self, call: Mapping[str, Any], config: RunnableConfig) -> ToolMessage:
         """Stands in for a tool that is not there."""
         raise InputError(
             f"there is no tool {call['name']!r}; there are: {', '.join(self.tools) or 'none'}"
@@ -197,7 +187,7 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
         )
 
 
-def _answer_to(call: ToolCall | InvalidToolCall, outcome: Any) -> ToolMessage:
+def _answer_to(call: Mapping[str, Any], outcome: Any) -> ToolMessage:
     """What a tool returned for a call, or a message about what went wrong."""
     if isinstance(outcome, AsyncOnlyError):  # no model can do better with another call
         raise outcome
@@ -221,12 +211,4 @@ async def _asked(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
 
 async def _asked_for_stream(model: Any, messages: list[BaseMessage], frame: Frame) -> Any:
     stream = frame.io.stream(model)(messages, frame.child(), **frame.kwargs)
-    total = await total_of(frame.io.pull(stream))
-    whole = total.value()
-    answer = message_chunk_to_message(whole)
-    if isinstance(whole, AIMessageChunk) and isinstance(answer, AIMessage):
-        # Of a stream that was cut short, a call with half an argument must not be made.
-        answer.tool_calls, answer.invalid_tool_calls = read_tool_calls(
-            whole.tool_call_chunks, whole=True
-        )
-    return answer
+    return whole_message((await total_of(frame.io.pull(stream))).value())

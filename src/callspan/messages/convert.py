@@ -20,7 +20,7 @@ from callspan.messages.base import (
 )
 from callspan.messages.merge import Content
 from callspan.messages.prompt_values import PromptValue
-from callspan.messages.tool import ToolMessage, ToolMessageChunk
+from callspan.messages.tool import ToolMessage, ToolMessageChunk, read_tool_calls
 
 AnyMessage = Annotated[
     AIMessage
@@ -137,3 +137,18 @@ def message_chunk_to_message(chunk: BaseMessage) -> BaseMessage:
     )
     names = whole.model_fields.keys() - {"type"}
     return whole(**{name: value for name, value in chunk.__dict__.items() if name in names})
+
+
+def whole_message(total: BaseMessage) -> BaseMessage:
+    """Return the message that all the chunks of a stream add up to.
+
+    Args:
+        total: The sum of the chunks. Of a stream that was cut short, a call with half an argument
+            is among the message's `invalid_tool_calls`.
+    """
+    message = message_chunk_to_message(total)
+    if isinstance(total, AIMessageChunk) and isinstance(message, AIMessage):
+        message.tool_calls, message.invalid_tool_calls = read_tool_calls(
+            total.tool_call_chunks, whole=True
+        )
+    return message

@@ -77,12 +77,12 @@ class BaseTool(Component[ToolInput, Any]):
     @property
     def args(self) -> dict[str, Any]:
         """The JSON schemas of the arguments, by name."""
-        return self._arguments_schema.model_json_schema().get("properties", {})  # type: ignore[no-any-return]
+        return self.tool_call_schema.model_json_schema().get("properties", {})  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def tool_call_schema(self) -> type[BaseModel]:
         """The arguments that a model gives, as a pydantic model."""
-        return self._arguments_schema
+        return self.args_schema or (self._async_signature or self._sync_signature).schema(self.name)
 
     def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         if kwargs:
@@ -153,7 +153,7 @@ class BaseTool(Component[ToolInput, Any]):
 
     def _arguments_of(self, given: Any) -> dict[str, Any]:
         """The arguments as the schema makes them."""
-        fields = self._arguments_schema.model_fields
+        fields = self.tool_call_schema.model_fields
         if isinstance(given, str):
             given = dict.fromkeys(list(fields)[:1], given)
         if not isinstance(given, Mapping):
@@ -161,7 +161,7 @@ class BaseTool(Component[ToolInput, Any]):
                 f"the tool {self.name} takes a dict of arguments, not {type(given).__name__}"
             )
         try:
-            values = self._arguments_schema.model_validate(given)
+            values = self.tool_call_schema.model_validate(given)
         except ValidationError as error:
             raise ToolInputError(
                 f"the tool {self.name} was called with wrong arguments: {describe(error)}"
@@ -171,10 +171,6 @@ class BaseTool(Component[ToolInput, Any]):
     @property
     def _serialized(self) -> dict[str, Any]:
         return {**super()._serialized, "description": self.description}
-
-    @cached_property
-    def _arguments_schema(self) -> type[BaseModel]:
-        return self.args_schema or (self._async_signature or self._sync_signature).schema(self.name)
 
     @cached_property
     def _sync_signature(self) -> Signature:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
@@ -14,6 +14,12 @@ from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, 
 from callspan.errors import ConfigurationError
 from callspan.runnables.config import RunnableConfig, config_for_function
 
+_GIVEN: Final[dict[str, Callable[[Any, RunnableConfig], Any]]] = {
+    "run_manager": lambda run, config: run,
+    "callbacks": lambda run, config: run.get_child(),
+}
+"""What a function gets by the name of a parameter."""
+
 
 class Signature:
     """The parameters of a tool's function: its arguments, and what it asks to be given."""
@@ -21,24 +27,20 @@ class Signature:
     def __init__(self, function: Any) -> None:
         hints = _hints(function)
         self._function = function
-        self._parameters = dict(inspect.signature(function).parameters)
-        self._manager = self._parameters.pop("run_manager", None) is not None
-        self._callbacks = self._parameters.pop("callbacks", None) is not None
-        self._hints = {name: hints.get(name, Any) for name in self._parameters}
-        self._config = next(
-            (n for n, hint in self._hints.items() if RunnableConfig in (hint, *get_args(hint))),
-            None,
-        )
-        self._parameters.pop(self._config or "", None)
+        self._arguments: dict[str, tuple[Any, inspect.Parameter]] = {}
+        self._asked: dict[str, Callable[[Any, RunnableConfig], Any]] = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            hint = hints.get(name, Any)
+            if name in _GIVEN:
+                self._asked[name] = _GIVEN[name]
+            elif RunnableConfig in (hint, *get_args(hint)):
+                self._asked[name] = config_for_function
+            else:
+                self._arguments[name] = (hint, parameter)
 
     def asked_for(self, run: Any, config: RunnableConfig) -> dict[str, Any]:
         """What the function asks to be given beside its arguments."""
-        given: dict[str, Any] = {"run_manager": run} if self._manager else {}
-        if self._callbacks:
-            given["callbacks"] = run.get_child()
-        if self._config is not None:
-            given[self._config] = config_for_function(run, config)
-        return given
+        return {name: give(run, config) for name, give in self._asked.items()}
 
     def schema(self, name: str) -> type[BaseModel]:
         """Return a model of the arguments.
@@ -48,7 +50,7 @@ class Signature:
         """
         fields: dict[str, Any] = {}
         extra: Any = "ignore"
-        for key, parameter in self._parameters.items():
+        for key, (hint, parameter) in self._arguments.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
             elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -59,7 +61,7 @@ class Signature:
                         f"the tool {name} is given its arguments by name, which {key} is not fit "
                         "for: rename it, or wrap the function; of a method, take object.method"
                     )
-                fields[key] = (self._hints[key], default)
+                fields[key] = (hint, default)
         config = ConfigDict(arbitrary_types_allowed=True, extra=extra)
         doc = inspect.getdoc(self._function)
         return create_model(name, __config__=config, __doc__=doc, **fields)
