@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def is_model(value: Any) -> TypeGuard[type[BaseModel]]:
+    """Return whether a value is a class of pydantic models."""
+    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 class DataModel(BaseModel):

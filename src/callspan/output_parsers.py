@@ -11,8 +11,10 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
+from callspan._model import is_model
 from callspan._text import describe
-from callspan.errors import ConfigurationError, InputError, OutputParserError
+from callspan.callbacks.options import check
+from callspan.errors import InputError, OutputParserError
 from callspan.messages import AIMessage, BaseMessage
 from callspan.messages.tool import parse_partial_json
 from callspan.runnables.base import Output
@@ -91,10 +93,7 @@ class JsonOutputParser(_Parser[Output]):
     def __init__(
         self, pydantic_object: type[BaseModel] | None = None, name: str | None = None
     ) -> None:
-        if pydantic_object is not None and not _is_model(pydantic_object):
-            raise ConfigurationError(
-                f"pydantic_object takes a pydantic model, not {pydantic_object!r}"
-            )
+        check({"pydantic_object": pydantic_object})
         self.pydantic_object = pydantic_object
         self.name = name
 
@@ -189,7 +188,7 @@ class StructuredOutput(Block[Any, Any]):
     run_type = "parser"
 
     def __init__(self, schema: Any, tool: str, *, include_raw: bool = False) -> None:
-        self._type = TypeAdapter[Any](schema if _is_model(schema) else Any)
+        self._type = TypeAdapter[Any](schema if is_model(schema) else Any)
         self._tool = tool
         self._include_raw = include_raw
 
@@ -219,10 +218,6 @@ class StructuredOutput(Block[Any, Any]):
             raise OutputParserError(
                 f"the answer is no {self._tool}: {describe(error)}", str(args)
             ) from error
-
-
-def _is_model(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 def _in_stream(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import Self
 
+from callspan.callbacks.options import check
 from callspan.errors import InputError, MissingVariableError
 from callspan.messages import BaseMessage, ChatPromptValue, PromptValue, convert_to_messages
 from callspan.runnables.block import Block, Frame
@@ -28,16 +29,13 @@ class MessagesPlaceholder:
         n_messages: How many messages to take, the last ones; all where it is None.
 
     Raises:
-        InputError: `variable_name` is no string, or `n_messages` not positive.
+        ConfigurationError: `variable_name` is no string, or `n_messages` not positive.
     """
 
     def __init__(
         self, variable_name: str, *, optional: bool = False, n_messages: int | None = None
     ) -> None:
-        if not isinstance(variable_name, str):
-            raise InputError(f"a placeholder is named by its variable, not {variable_name!r}")
-        if n_messages is not None and n_messages < 1:
-            raise InputError(f"n_messages takes a positive number, not {n_messages!r}")
+        check({"variable_name": variable_name, "n_messages": n_messages})
         self.variable_name = variable_name
         self.optional = optional
         self.n_messages = n_messages

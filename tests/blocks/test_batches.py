@@ -275,7 +275,7 @@ def test_a_key_need_not_be_text() -> None:
 def test_parallel_blocks_are_made_of_dicts_and_keywords() -> None:
     """Each form that langchain_core's users write."""
     assert RunnableParallel({"a": odd}, name=odd).invoke(1) == {"a": 1, "name": 1}
-    with pytest.raises(ConfigurationError, match="takes a dict of blocks by key, not list"):
+    with pytest.raises(ConfigurationError, match="RunnableParallel takes a dict of blocks by key"):
         RunnableParallel([odd])  # type: ignore[arg-type]
     assert (RunnableLambda(odd) | {"a": odd}).invoke(1) == {"a": 1}
     assert ({"a": odd} | RunnableLambda(lambda d: d["a"])).invoke(1) == 1

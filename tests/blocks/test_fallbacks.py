@@ -131,7 +131,7 @@ async def test_an_abandoned_stream_is_closed(handler: Any) -> None:
 @pytest.mark.parametrize(
     ("fallbacks", "options", "message"),
     [
-        (same, {}, "fallbacks takes a list of blocks, not <function"),
+        (same, {}, "with_fallbacks takes a list of blocks, not <function"),
         ([3], {}, "made of runnables, functions and dicts of them, not int"),
         ([], {"exceptions_to_handle": ValueError}, "exceptions_to_handle takes a tuple of exc"),
         ([], {"exceptions_to_handle": ("ValueError",)}, "exceptions_to_handle takes a tuple of"),

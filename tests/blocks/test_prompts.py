@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callspan.errors import InputError, MissingVariableError
+from callspan.errors import ConfigurationError, InputError, MissingVariableError
 from callspan.messages import (
     AIMessage,
     ChatPromptValue,
@@ -131,9 +131,9 @@ def test_what_is_no_prompt_says_so(messages: Any, message: str) -> None:
 
 def test_a_placeholder_takes_a_name_and_some_messages() -> None:
     """The last 0 messages would be all of them."""
-    with pytest.raises(InputError, match="n_messages takes a positive number, not 0"):
+    with pytest.raises(ConfigurationError, match="n_messages takes a positive whole number, not 0"):
         MessagesPlaceholder("history", n_messages=0)
-    with pytest.raises(InputError, match="named by its variable, not 5"):
+    with pytest.raises(ConfigurationError, match="variable_name takes a string, not 5"):
         MessagesPlaceholder(5)  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from callspan._model import is_model
 from callspan.errors import ConfigurationError
 
 
@@ -48,6 +49,7 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "max_concurrency": (_COUNT, _positive),
     "recursion_limit": ("a whole number", _is(int)),
     "max_steps": (_COUNT, _positive),
+    "n_messages": (_COUNT, _positive),
     "maxsize": (_COUNT, _positive),
     "stop_after_attempt": (_COUNT, _positive),
     "retry_if_exception_type": (_ERRORS, _exceptions),
@@ -55,7 +57,10 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
         "a dict of numbers by the names initial, max, exp_base, jitter",
         _jitter,
     ),
-    "fallbacks": ("a list of blocks", _is(list, tuple)),
+    "variable_name": ("a string", _is(str)),
+    "RunnableParallel": ("a dict of blocks by key", _is(Mapping)),
+    "pydantic_object": ("a pydantic model", is_model),
+    "with_fallbacks": ("a list of blocks", _is(list, tuple)),
     "exceptions_to_handle": (_ERRORS, _exceptions),
     "exception_key": ("a string", _is(str)),
     "inherit": ("True or False", _is(bool)),
@@ -63,7 +68,8 @@ _TAKES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
 _NEEDED: Final = (
     "group_name",
     "max_steps",
-    "fallbacks",
+    "variable_name",
+    "with_fallbacks",
     "stop_after_attempt",
     "retry_if_exception_type",
     "exceptions_to_handle",

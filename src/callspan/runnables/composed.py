@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError, InputError
 from callspan.runnables.base import Input, Other, Output, RunnableLike, as_runnable
@@ -85,10 +86,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         /,
         **more: RunnableLike[Any, Any],
     ) -> None:
-        if not isinstance(steps, Mapping | None):
-            raise ConfigurationError(
-                f"RunnableParallel takes a dict of blocks by key, not {type(steps).__name__}"
-            )
+        check({"RunnableParallel": steps})
         both = {**(steps or {}), **more}
         self.steps = {key: as_runnable(step) for key, step in both.items()}
         self.name = f"{type(self).__name__}<{','.join(map(str, self.steps))}>"

@@ -6,6 +6,7 @@ import itertools
 import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias
 
 import tenacity
@@ -73,6 +74,7 @@ class Tries(Block[Input, Output]):
                 yield chunk
 
 
+@dataclass(eq=False)
 class RunnableRetry(Tries[Input, Output]):
     """A block that calls another again when it fails. Made by `with_retry`.
 
@@ -92,28 +94,26 @@ class RunnableRetry(Tries[Input, Output]):
         ConfigurationError: One of these is of the wrong type, or there would be no attempt.
     """
 
-    def __init__(
-        self,
-        bound: Runnable[Input, Output],
-        *,
-        retry_exception_types: RetryIf = (Exception,),
-        wait_exponential_jitter: bool = True,
-        exponential_jitter_params: ExponentialJitterParams | None = None,
-        max_attempt_number: int = 3,
-    ) -> None:
-        when: Any = retry_exception_types
+    bound: Runnable[Input, Output]
+    _: KW_ONLY
+    retry_exception_types: RetryIf = (Exception,)
+    wait_exponential_jitter: bool = True
+    exponential_jitter_params: ExponentialJitterParams | None = None
+    max_attempt_number: int = 3
+
+    def __post_init__(self) -> None:
+        when: Any = self.retry_exception_types
         is_rule = callable(when) and not isinstance(when, type)
         # Whether to go on after a cancellation is not for a rule about failures to say.
         kinds = (Exception,) if is_rule else when
-        check({"retry_if_exception_type": kinds, "stop_after_attempt": max_attempt_number})
-        check({"exponential_jitter_params": exponential_jitter_params})
+        check({"retry_if_exception_type": kinds, "stop_after_attempt": self.max_attempt_number})
+        check({"exponential_jitter_params": self.exponential_jitter_params})
         self._retry = tenacity.retry_if_exception(
             lambda error: isinstance(error, kinds) and (not is_rule or when(error))
         )
-        self.bound, self.name = bound, bound.get_name()
-        self.max_attempt_number = max_attempt_number
-        params = exponential_jitter_params or {}
-        self._wait = _wait(**params) if wait_exponential_jitter else tenacity.wait_none()
+        self.name = self.bound.get_name()
+        params = self.exponential_jitter_params or {}
+        self._wait = _wait(**params) if self.wait_exponential_jitter else tenacity.wait_none()
 
     async def _tried(self, call: Try, given: Any, frame: Frame) -> Any:
         io, numbers = frame.io, itertools.count(1)
@@ -146,6 +146,7 @@ def _wait(
     return lambda state: min(wait(state), max)
 
 
+@dataclass(eq=False)
 class RunnableWithFallbacks(Tries[Input, Output]):
     """A block that calls another, and the next one if that fails. Made by `with_fallbacks`.
 
@@ -162,19 +163,14 @@ class RunnableWithFallbacks(Tries[Input, Output]):
         ConfigurationError: One of these is of the wrong type.
     """
 
-    def __init__(
-        self,
-        runnable: Runnable[Input, Output],
-        fallbacks: Sequence[RunnableLike[Input, Output]],
-        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
-        exception_key: str | None = None,
-    ) -> None:
-        check({"fallbacks": fallbacks, "exceptions_to_handle": exceptions_to_handle})
-        check({"exception_key": exception_key})
-        self.runnable = runnable
-        self.fallbacks = [as_runnable(one) for one in fallbacks]
-        self.exceptions_to_handle = exceptions_to_handle
-        self.exception_key = exception_key
+    runnable: Runnable[Input, Output]
+    fallbacks: Sequence[RunnableLike[Input, Output]]
+    exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,)
+    exception_key: str | None = None
+
+    def __post_init__(self) -> None:
+        check({"with_fallbacks": self.fallbacks, **vars(self)})
+        self.fallbacks = [as_runnable(one) for one in self.fallbacks]
 
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
         if self.exception_key is not None and not isinstance(given, dict):

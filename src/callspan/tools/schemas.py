@@ -11,6 +11,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
+from callspan._model import is_model
 from callspan.errors import ConfigurationError
 from callspan.runnables.config import RunnableConfig, config_for_function
 
@@ -117,7 +118,7 @@ def _json_schema(described: Any) -> dict[str, Any]:
         return described
     if inspect.isroutine(described):
         described = Signature(described).schema(described.__name__)
-    if isinstance(described, type) and issubclass(described, BaseModel):
+    if is_model(described):
         return described.model_json_schema(schema_generator=_Schema)
     if not is_typeddict(described):
         raise ConfigurationError(
