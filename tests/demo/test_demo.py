@@ -119,6 +119,10 @@ def test_the_streamed_answer_is_the_invoked_one() -> None:
             },
             "Nothing listens on OTLP at http://127.0.0.1:8/v1/traces",
         ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:port"},
+            "Nothing listens on OTLP at http://localhost:port",
+        ),
     ],
 )
 def test_where_the_traces_went(environment: dict[str, str], said: str) -> None:

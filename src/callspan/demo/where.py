@@ -50,13 +50,10 @@ class Destination:
 
 
 def _listens(url: str) -> bool:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    address = (
-        parts.hostname or "localhost",
-        parts.port or (443 if parts.scheme == "https" else 80),
-    )
     try:
-        with socket.create_connection(address, timeout=1):
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname or "localhost", port), timeout=1):
             return True
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is no URL
         return False
