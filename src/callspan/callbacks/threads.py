@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial, wraps
@@ -30,21 +30,6 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Schedule `fn(*args, **kwargs)` in a copy of this context."""
         return super().submit(partial(copy_context().run, fn, *args, **kwargs))
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        **kwargs: Any,
-    ) -> Iterator[T]:
-        """Map as `ThreadPoolExecutor.map` does; each call has a copy of this context."""
-        context = copy_context()
-
-        def one(*args: Any) -> T:
-            return context.copy().run(fn, *args)
-
-        return super().map(one, *iterables, timeout=timeout, **kwargs)
 
 
 def instrument_threads() -> None:
