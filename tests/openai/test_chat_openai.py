@@ -48,6 +48,13 @@ def test_a_stream_comes_in_pieces(api: CompletionsAPI, model: ChatOpenAI) -> Non
     assert api.requests[0]["stream_options"] == {"include_usage": True}
 
 
+def test_stream_options_of_ones_own_win(api: CompletionsAPI, model: ChatOpenAI) -> None:
+    """What a caller says of a request is sent as it is said."""
+    own = {"include_usage": False, "include_obfuscation": False}
+    list(model.stream("Hello", stream_options=own))
+    assert api.requests[0]["stream_options"] == own
+
+
 def test_a_server_that_knows_no_stream_options(api: CompletionsAPI) -> None:
     """Such a server refuses the request, and answers no question at all."""
     (*_, last) = ChatOpenAI(model="m", stream_usage=False).stream("Hello")
