@@ -27,12 +27,12 @@ from callspan.langchain.internals import (
     starts_text_model,
     suspends,
 )
-from callspan.langchain.live import LiveContext, expected, put_away, surroundings
+from callspan.langchain.live import LiveContext, expected, is_top, put_away, surroundings
 from callspan.langchain.runs import LiveRun, open_runs, strand
 from callspan.tracing.attributes import names
 from callspan.tracing.ending import finish_all, lost_below
 from callspan.tracing.outcome import Outcome
-from callspan.tracing.registry import Record, Registry
+from callspan.tracing.registry import Record
 
 
 class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
@@ -121,7 +121,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         extra: dict[str, Any],
         context: Context | None = None,
     ) -> Record | None:
-        by_langchain, driver = driver_of(sys._getframe(1))
+        by_langchain, driver = driver_of(sys._getframe(2))
         if not by_langchain:
             return super()._start(
                 kind, serialized, inputs, run_id, parent_run_id, tags, metadata, extra, context
@@ -139,7 +139,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         first = None
         if run is None:
             above = None if parent_run_id is None else open_runs.get(parent_run_id.int)
-            if above is not None and _is_dropped_below(above, current, registry):
+            if above is not None and above.drops(registry) and is_top(above, current):
                 return None
             run_id = copy_of(told)
             under, around, innermost = surroundings(current, driver)
@@ -171,7 +171,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             open_runs.add(run, self._max_open_runs)
             _watch(run, told)
         if record is not None:
-            run.spans[registry] = record.span
+            run.traced_in(registry, record.span)
             if kind == "chain" and resumes(inputs):
                 self._interrupts.link(record)
         return record
@@ -219,18 +219,6 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
             self._interrupts.raised(record, error)
             return "interrupted"
         return super()._outcome(record, error)
-
-
-def _is_dropped_below(parent: LiveRun, current: Context, registry: Registry) -> bool:
-    """Whether nothing lies between a run and its parent, which is not sampled."""
-    return (
-        isinstance(current, LiveContext)
-        and current.run is parent
-        and parent.carried
-        and len(parent.spans) == 1
-        and registry in parent.spans
-        and registry.drops_below(parent.spans[registry])
-    )
 
 
 def _is_cached(response: Any) -> bool:

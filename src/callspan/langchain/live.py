@@ -168,6 +168,11 @@ def surroundings(
     return current if current.run.open else context, context, innermost
 
 
+def is_top(run: LiveRun, current: Context) -> bool:
+    """Whether nothing was made current since a run has started."""
+    return isinstance(current, LiveContext) and current.run is run
+
+
 def expect(driver: FrameType) -> None:
     """Get ready for the run of a text model, whose start is told in a task or thread of its own.
 

@@ -52,6 +52,7 @@ class LiveRun:
         base: The Context whose values `around` has, but for what callspan puts into it.
         scope: What callspan's blocks inherit in its body; None until that was asked for.
         spans: Its span in each provider; the first one's is current in its body.
+        dropped: Whether the last of these is not sampled, nor will be what is below it.
         open: Whether it has started, and not ended.
         expected: Whether it was made before its start; see `callspan.langchain.live.expect`.
         carried: Whether code that inherits a Context from its body is in its body too: not once
@@ -69,33 +70,24 @@ class LiveRun:
         forget: What to do when it ends, so that its task does not report it as lost.
     """
 
-    __slots__ = (
-        "_inside",
-        "around",
-        "base",
-        "carried",
-        "code",
-        "expected",
-        "first_told",
-        "forget",
-        "frame",
-        "has_no_config",
-        "id_told",
-        "innermost",
-        "kind",
-        "may_die",
-        "open",
-        "parent_run_id",
-        "plain",
-        "pulls",
-        "run_id",
-        "scope",
-        "spans",
-        "strand",
-        "streams",
-        "tried",
-        "tries",
-    )
+    # Most runs leave these as they are here; a run is made for each start, and has to be cheap.
+    scope: LangChainScope | None = None
+    dropped = False
+    open = True
+    expected = False
+    carried = True
+    frame: int | None = None
+    code: CodeType | None = None
+    plain = False
+    may_die = False
+    streams = False
+    first_told: tuple[Registry | None, ...] = ()
+    tries: str | None = None
+    tried = 0
+    pulls: int | None = None
+    id_told: ref[UUID] | None = None
+    forget: Callable[[], object] | None = None
+    _inside: Context | None = None
 
     def __init__(
         self,
@@ -110,29 +102,16 @@ class LiveRun:
         self.parent_run_id = parent_run_id
         self.kind = kind
         self.around = self.base = around
-        self.scope: LangChainScope | None = None
         self.spans: dict[Registry, Span] = {}
-        self._inside: Context | None = None
-        self.open = True
-        self.expected = False
         self.innermost = innermost
         self.strand = strand()
-        self.forget: Callable[[], object] | None = None
-        self.id_told: ref[UUID] | None = None
         self.has_no_config = kind in _NO_CONFIG
-        self.carried = True
-        self.streams = False
-        self.first_told: tuple[Registry | None, ...] = ()
-        self.tries: str | None = None
-        self.tried = 0
-        self.pulls: int | None = None
-        self.frame: int | None = None
-        self.code: CodeType | None = None
-        self.plain = self.may_die = False
         if driver is not None:
-            suspended = self.driven_by(driver)
-            self.carried = not suspended or kind != "chain"
-            self.tries = TRIES.get(driver.f_code.co_filename)
+            if self.driven_by(driver) and kind == "chain":
+                self.carried = False
+            tries = TRIES.get(driver.f_code.co_filename)
+            if tries is not None:
+                self.tries = tries
 
     def starts_as(self, run_id: UUID, parent_run_id: UUID | None, around: Context) -> None:
         """Note which run it is, if that was not known when it was made."""
@@ -146,6 +125,16 @@ class LiveRun:
         self.plain = not (suspended or awaits(driver.f_code))
         self.may_die = not suspended and self.kind != "chain"
         return suspended
+
+    def traced_in(self, registry: Registry, span: Span) -> None:
+        """Note the span that the run has in a provider."""
+        self.spans[registry] = span
+        if not span.is_recording():
+            self.dropped = registry.drops_below(span)
+
+    def drops(self, registry: Registry) -> bool:
+        """Whether what is started in the body has no span in a provider, since this has none."""
+        return self.dropped and self.carried and len(self.spans) == 1 and registry in self.spans
 
     @property
     def inside(self) -> Context:
