@@ -7,8 +7,10 @@ import contextvars
 import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from itertools import count
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +21,7 @@ from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
 from lc import Model, Shelf, TextModel
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 from typing_extensions import TypedDict
 
@@ -283,26 +286,32 @@ class Machine:
                 assert found == wanted, label(span)
 
 
-def _run(program: Any, is_async: bool) -> None:
-    provider, log = logged_provider()
+@contextmanager
+def _traced(provider: TracerProvider) -> Iterator[None]:
     instrumentor = LangChainInstrumentor()
     instrumentor.instrument(tracer_provider=provider)
     try:
         with global_provider(provider):
-            machine = Machine(provider.get_tracer("user"))
-            if is_async:
-                asyncio.run(machine.arun(program, "nothing"))
-            else:
-                machine.run(program, "nothing")
-            gc.collect()
-            RunnableLambda(lambda x: x).invoke(1)  # ends what nobody told of
+            yield
             assert current() == "nothing"
-            machine.check(log.started)
-            assert log.open == []
             assert len(open_runs) == 0
     finally:
         instrumentor.uninstrument()
         provider.shutdown()
+
+
+def _run(program: Any, is_async: bool) -> None:
+    provider, log = logged_provider()
+    machine = Machine(provider.get_tracer("user"))
+    with _traced(provider):
+        if is_async:
+            asyncio.run(machine.arun(program, "nothing"))
+        else:
+            machine.run(program, "nothing")
+        gc.collect()
+        RunnableLambda(lambda x: x).invoke(1)  # ends what nobody told of
+    machine.check(log.started)
+    assert log.open == []
 
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -320,3 +329,52 @@ def test_random_programs(program: Any) -> None:
 def test_random_async_programs(program: Any) -> None:
     """As above, with tasks, threads and events."""
     _run(program, is_async=True)
+
+
+@quick
+@given(st.randoms(use_true_random=True))
+def test_many_at_once_that_are_cancelled_anywhere(chance: Random) -> None:
+    """Ids of frames come again soon, and no event tells of the cancelled: none takes another's."""
+    provider, log = logged_provider()
+    machine = Machine(provider.get_tracer("user"))
+
+    async def given_up(work: Any) -> None:
+        task = asyncio.create_task(work)
+        for _ in range(chance.randrange(8)):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def slowly(here: str) -> None:
+        for _ in range(chance.randrange(5)):
+            assert current() == here
+            await asyncio.sleep(0)
+        await machine.arun([("span", [])], here)
+
+    async def request() -> None:
+        name = machine.name("request", "nothing")
+
+        async def body(x: Any) -> Any:
+            for kind in chance.choices([Chat, Text, Finder], k=4):
+                part = machine.name(kind.__name__, name)
+                call = kind(name=part, abody=partial(slowly, part)).ainvoke("x")
+                await (given_up(call) if chance.random() < 0.6 else call)
+                await machine.arun([("span", [])], name)
+            return x
+
+        call = RunnableLambda(body, name=name).ainvoke("x")
+        await (given_up(call) if chance.random() < 0.3 else call)
+        await machine.arun([("span", [])], "nothing")
+
+    async def requests() -> None:
+        await asyncio.gather(*(request() for _ in range(20)))
+
+    with _traced(provider):
+        asyncio.run(requests())
+        gc.collect()
+        RunnableLambda(lambda x: x).invoke(1)  # ends what nobody told of
+    machine.check(log.started)
+    assert log.open == []
+    outcomes = {(span.attributes or {}).get("callspan.run.outcome") for span in log.ended}
+    assert outcomes <= {"ok", "cancelled", None}
