@@ -55,6 +55,7 @@ matrix-%:
 	if [ -n "$$CI" ]; then echo "python$*: not found"; exit 1; fi; \
 	echo "python$*: not found, skipped"
 
+# Not on Python 3.10, where LangChain before 1.4.8 loses its config in async bodies.
 matrix-langchain: $(LANGCHAINS:%=langchain-%) ## The tests of LangChain on the first and last versions of it
 
 langchain-%: .venv-lc-%/.ready
