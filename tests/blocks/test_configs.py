@@ -9,9 +9,12 @@ import pytest
 
 from callspan.callbacks import CallbackManager
 from callspan.errors import CallbackError, ConfigurationError
+from callspan.language_models import FakeListChatModel
+from callspan.prompts import ChatPromptTemplate
 from callspan.runnables import (
     Runnable,
     RunnableLambda,
+    RunnablePassthrough,
     RunnableSequence,
     ensure_config,
     merge_configs,
@@ -57,6 +60,32 @@ async def test_a_wrong_config_is_named_before_anything_runs(
     with pytest.raises(error, match=message):
         block.batch([1], [config])
     assert ran == []
+
+
+BLOCKS: list[Runnable] = [
+    RunnableLambda(same),
+    RunnableLambda(same) | same,
+    RunnablePassthrough(),
+    RunnableLambda(same).with_retry(),
+    RunnableLambda(same).with_fallbacks([same]),
+    ChatPromptTemplate.from_template("{x}") | FakeListChatModel(responses=["a"]),
+    FakeListChatModel(responses=["a"]),
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+async def test_callbacks_beside_the_config_are_no_argument_to_be_ignored(block: Any) -> None:
+    """Who forgets the config's braces would look for a trace in vain: nobody reads them there."""
+    wrong = {"callbacks": [recording()]}
+    message = "callbacks are part of the config"
+    with pytest.raises(ConfigurationError, match=message):
+        block.invoke("x", **wrong)
+    with pytest.raises(ConfigurationError, match=message):
+        await block.ainvoke("x", **wrong)
+    with pytest.raises(ConfigurationError, match=message):
+        list(block.stream("x", **wrong))
+    with pytest.raises(ConfigurationError, match=message):
+        block.batch(["x"], **wrong)
 
 
 def test_unknown_keys_are_left_alone() -> None:

@@ -217,7 +217,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
         ):
             yield await io.done(io.invoke(self)(given, config, **kwargs))
             return
-        ask = self._ask_of(given, checked(config), kwargs)
+        ask = self._ask_of(given, checked(config, kwargs), kwargs)
         (run,) = await io.done(self._start_run(io.manager, ask))
         chunks: list[Any] = []
 

@@ -51,13 +51,13 @@ class Block(Runnable[Input, Output]):
 
     def invoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """Return the output for one input."""
-        config = checked(config)
+        config = checked(config, kwargs)
         run = self._start(CallbackManager, input, config)
         return call(run, finish, self._invoke, input, Frame(SYNC, run, config, kwargs))  # type: ignore[no-any-return]
 
     async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited."""
-        config = checked(config)
+        config = checked(config, kwargs)
         run = await self._start(AsyncCallbackManager, input, config)
         return await acall(run, self._invoke, input, Frame(ASYNC, run, config, kwargs))
 
@@ -89,7 +89,7 @@ class StreamingBlock(Block[Input, Output]):
     async def _transformed(
         self, io: IO, source: Any, config: Config, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Any]:
-        config, taken, made = checked(config), Total(), Total()
+        config, taken, made = checked(config, kwargs), Total(), Total()
         # Whatever is upstream starts its run before this block does.
         first = await anext(source, _NONE)
 

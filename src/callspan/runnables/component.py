@@ -67,12 +67,12 @@ class Component(BaseModel, Runnable[Input, Output]):
             config: Handlers, tags and metadata of the run, its name and its id.
             kwargs: Further arguments, where it takes some; see the class.
         """
-        ask = self._ask_of(input, checked(config), kwargs)
+        ask = self._ask_of(input, checked(config, kwargs), kwargs)
         return self._answer_to(SYNC, ask, self._start_run(CallbackManager, ask))  # type: ignore[no-any-return]
 
     async def ainvoke(self, input: Input, config: Config = None, **kwargs: Any) -> Output:
         """As `invoke`, awaited."""
-        ask = self._ask_of(input, checked(config), kwargs)
+        ask = self._ask_of(input, checked(config, kwargs), kwargs)
         return await self._answer_to(ASYNC, ask, await self._start_run(AsyncCallbackManager, ask))  # type: ignore[no-any-return]
 
     @abstractmethod

@@ -73,12 +73,23 @@ _KEYS: Final = RunnableConfig.__annotations__.keys()
 _EMPTY: Final[RunnableConfig] = {}
 
 
-def checked(config: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
+def checked(
+    config: RunnableConfig | dict[str, Any] | None, kwargs: dict[str, Any] | None = None
+) -> RunnableConfig:
     """Return the config, or an empty one, that is not to be changed.
 
+    Args:
+        config: The config of a call.
+        kwargs: The call's further arguments, among which nobody would hear of callbacks.
+
     Raises:
-        ConfigurationError: It is no dict, a key is misspelt, or a value is of the wrong type.
+        ConfigurationError: It is no dict, a key is misspelt, or a value is of the wrong type; or
+            callbacks were given beside it.
     """
+    if kwargs and "callbacks" in kwargs:
+        raise ConfigurationError(
+            "callbacks are part of the config: invoke(input, {'callbacks': [handler]})"
+        )
     if not config:
         return _EMPTY
     if not isinstance(config, dict):

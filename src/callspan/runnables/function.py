@@ -100,7 +100,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         Raises:
             AsyncOnlyError: It is a coroutine function: use `ainvoke`.
         """
-        function, config = self._function(SYNC), checked(config)
+        function, config = self._function(SYNC), checked(config, kwargs)
         run = self._start(CallbackManager, input, config)
         return call(run, self._call, function, input, Frame(SYNC, run, config, kwargs))  # type: ignore[no-any-return]
 

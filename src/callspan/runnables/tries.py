@@ -66,7 +66,7 @@ class Tries(Block[Input, Output]):
     async def _streamed(
         self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Any]:
-        config, made = checked(config), Total()
+        config, made = checked(config, kwargs), Total()
         run = await io.done(self._start(io.manager, given, config))
         body = self._stream(given, Frame(io, run, config, kwargs))
         async with Owned(io.pull(io.in_run(run, body, made.add, made.value))) as chunks:
