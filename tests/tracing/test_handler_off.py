@@ -19,13 +19,22 @@ from opentelemetry.context import (
     set_value,
 )
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+)
 
 from callspan import OTelCallbackHandler, suppress_tracing, traced, use_config
 from callspan.callbacks import CallbackManager
 from support import SpanLog, global_provider, logged_provider
 
 REMOTE = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
+KEEP = {"remote_parent_not_sampled": ALWAYS_ON, "local_parent_not_sampled": ALWAYS_ON}
 NOT_SAMPLED = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(0))
 
 
@@ -168,6 +177,31 @@ def test_a_sampled_trace_within_one_that_is_not(spans: SpanLog, remote: bool) ->
         outer()
     assert outer_started == [ambient]
     assert spans.tree() == ["own", "  leaf"]
+
+
+class RecordAll(Sampler):
+    """Records what another sampler drops, for the span processors alone."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        result = self._sampler.should_sample(*args, **kwargs)
+        return SamplingResult(Decision.RECORD_ONLY, result.attributes, result.trace_state)
+
+    def get_description(self) -> str:
+        return f"RecordAll{{{self._sampler.get_description()}}}"
+
+
+@pytest.mark.parametrize("sampler", [RecordAll(DEFAULT_ON), ParentBased(DEFAULT_ON, **KEEP)])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_sampler_that_keeps_what_others_drop_is_asked(sampler: Sampler, remote: bool) -> None:
+    """Whoever measures all spans, sampled or not, gets those of runs too."""
+    provider, log = logged_provider(sampler=sampler)
+    ambient = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=remote))
+    with global_provider(provider), trace.use_span(ambient):
+        chain()
+    assert len(log.started) == 2
 
 
 def test_children_of_an_unsampled_run_are_unsampled() -> None:

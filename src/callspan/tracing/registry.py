@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from time import perf_counter
@@ -29,10 +30,11 @@ from callspan.tracing.attributes.names import PLACES, SCHEMA_URL
 
 SPANS_KEY: Final = create_key("callspan-spans")
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
-_DROPS_BELOW_UNSAMPLED: Final = tuple(
-    f"{parent}ParentNotSampled:AlwaysOffSampler" for parent in ("local", "remote")
+_PARENT_BASED: Final = re.compile(
+    r"ParentBased\{.*,remoteParentNotSampled:(?P<remote>\w+)"
+    r",localParentSampled:\w+,localParentNotSampled:(?P<local>\w+)\}"
 )
-"""What the description of a ParentBased sampler says that drops the children of dropped spans."""
+"""How a sampler describes itself that decides by the parent, and is in no other one's hands."""
 _RECENT: Final = 1_000
 """How many finished runs a provider remembers at least, for children that start late."""
 
@@ -95,7 +97,11 @@ class Registry:
         self._processor = getattr(self._tracer, "span_processor", None)
         sampler = getattr(provider, "sampler", None)
         described = "" if sampler is None else str(sampler.get_description())
-        self._drops_below_unsampled = [says in described for says in _DROPS_BELOW_UNSAMPLED]
+        decides = _PARENT_BASED.fullmatch(described)
+        self._drops_below_unsampled = [
+            decides is not None and decides[parent] == "AlwaysOffSampler"
+            for parent in ("local", "remote")
+        ]
         self._open: dict[int, Record] = {}
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
