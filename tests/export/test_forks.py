@@ -237,6 +237,44 @@ thread.join()
     assert places(spans) == [("inner", True, None)]
 
 
+def test_another_thread_adds_up_an_agents_tokens(tmp_path: Path) -> None:
+    """A server that forks while an agent works would have workers whose agents never end."""
+    spans = exported(
+        """
+from threading import Event, Thread
+from callspan.language_models import GenericFakeChatModel
+from callspan.messages import AIMessage
+from callspan.tracing import ending
+
+def add_up():
+    with ending._usage_lock:
+        inside.set()
+        go_on.wait()
+
+@traced(kind="agent")
+def agent():
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    GenericFakeChatModel(messages=iter([AIMessage("a", usage_metadata=usage)])).invoke("q")
+
+inside, go_on = Event(), Event()
+thread = Thread(target=add_up)
+thread.start()
+inside.wait()
+if not forked():
+    with use_config(callbacks=[handler]):
+        agent()
+    os._exit(0)
+go_on.set()
+thread.join()
+""",
+        tmp_path,
+    )
+    assert [(span["name"], span["in_child"]) for span in spans] == [
+        ("GenericFakeChatModel", True),
+        ("agent", True),
+    ]
+
+
 def test_processes_of_multiprocessing(tmp_path: Path) -> None:
     """Work spread over processes belongs to the run that spread it."""
     spans = exported(

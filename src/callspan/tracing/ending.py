@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from threading import RLock
 from typing import Any, Final
 
 from opentelemetry.trace import Status, StatusCode, TracerProvider
 
+from callspan._fork import RLock
 from callspan.tracing.attributes import of_output
 from callspan.tracing.attributes.names import RUN_OUTCOME
 from callspan.tracing.outcome import Outcome, record_error
