@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import Call, together
 from callspan.runnables.component import own_handlers
 from callspan.runnables.config import RunnableConfig
-from callspan.runnables.io import again
+from callspan.runnables.io import Chunks, again
 from callspan.runnables.total import total_of
 from callspan.tools import BaseTool, StructuredTool
 
@@ -111,14 +111,10 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
         # States cannot be added: their total is the last one.
         return (await total_of(self._states(again([given]), frame, _asked))).value()
 
-    def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[State, None]:
+    def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         return self._states(source, frame, _asked_for_stream)
 
-    async def _states(
-        self, source: AsyncGenerator[Any, None], frame: Frame, ask: Callable[..., Any]
-    ) -> AsyncGenerator[State, None]:
+    async def _states(self, source: Chunks, frame: Frame, ask: Callable[..., Any]) -> Chunks:
         """Yield the conversation after each message of the model and each answer of a tool."""
         given = (await total_of(source)).value()
         if not isinstance(given, Mapping) or "messages" not in given:

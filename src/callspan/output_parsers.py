@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -19,6 +18,7 @@ from callspan.messages import AIMessage, BaseMessage
 from callspan.messages.tool import parse_partial_json
 from callspan.runnables.base import Output
 from callspan.runnables.block import Block, Frame, StreamingBlock
+from callspan.runnables.io import Chunks
 
 __all__ = ["JsonOutputParser", "PydanticOutputParser", "StrOutputParser"]
 
@@ -62,9 +62,7 @@ class StrOutputParser(_Parser[str]):
         """Return the text."""
         return text
 
-    async def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[str, None]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         async for chunk in source:
             yield self._text(chunk)
 
@@ -128,9 +126,7 @@ class JsonOutputParser(_Parser[Output]):
         told = {key: value for key, value in schema.items() if key not in ("title", "type")}
         return _INSTRUCTIONS.format(schema=json.dumps(told, ensure_ascii=False))
 
-    async def _stream(
-        self, source: AsyncGenerator[Any, None], frame: Frame
-    ) -> AsyncGenerator[Any, None]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         text, last = "", _NOTHING
         async for chunk in source:
             text += self._text(chunk)

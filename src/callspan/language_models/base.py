@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from operator import itemgetter
@@ -21,7 +21,7 @@ from callspan.runnables.base import Output
 from callspan.runnables.calls import together
 from callspan.runnables.component import Ask, Component
 from callspan.runnables.config import RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC
+from callspan.runnables.io import ASYNC, IO, SYNC, Chunks
 
 LanguageModelInput: TypeAlias = PromptValue | str | Sequence[MessageLikeRepresentation]
 """What a model takes: a prompt, a text of the user's, or messages."""
@@ -210,7 +210,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     async def _streamed(
         self, io: IO, given: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any, None]:
+    ) -> Chunks:
         cls, source = type(self), self._stream if io is SYNC else self._astream
         if cls._stream is BaseLanguageModel._stream and (
             io is SYNC or cls._astream is BaseLanguageModel._astream
@@ -221,7 +221,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
         (run,) = await io.done(self._start_run(io.manager, ask))
         chunks: list[Any] = []
 
-        async def body() -> AsyncGenerator[Any, None]:
+        async def body() -> Chunks:
             async with Owned(io.pull(source(ask.given, **ask.kwargs))) as pulled:
                 async for chunk in self._chunks_of(pulled, run):
                     chunks.append(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
@@ -51,9 +51,7 @@ class FakeListLLM(_InTurn, BaseLLM):
         i: Which text is next.
     """
 
-    @property
-    def _llm_type(self) -> str:
-        return "fake-list"
+    _llm_type: ClassVar[str] = "fake-list"
 
     def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
         return LLMResult(generations=[[Generation(text=self._next())] for _ in prompts])
@@ -78,9 +76,7 @@ class FakeListChatModel(_InTurn, _FakeChatModel):
 
     error_on_chunk_number: int | None = None
 
-    @property
-    def _llm_type(self) -> str:
-        return "fake-list-chat-model"
+    _llm_type: ClassVar[str] = "fake-list-chat-model"
 
     def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._next()))])
@@ -107,9 +103,7 @@ class GenericFakeChatModel(_FakeChatModel):
 
     messages: Annotated[Iterator[AIMessage | str], SkipValidation]
 
-    @property
-    def _llm_type(self) -> str:
-        return "generic-fake-chat-model"
+    _llm_type: ClassVar[str] = "generic-fake-chat-model"
 
     def _next(self) -> AIMessage:
         message = next(self.messages)

@@ -1,9 +1,10 @@
 """Blocks: what is invoked with an input, and put together with `|`."""
 
-from callspan.runnables.base import Runnable, RunnableLike
+from callspan.runnables.base import Runnable
 from callspan.runnables.binding import RunnableBinding
 from callspan.runnables.composed import (
     RunnableAssign,
+    RunnableLike,
     RunnableParallel,
     RunnablePassthrough,
     RunnableSequence,

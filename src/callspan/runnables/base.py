@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from callspan import runnables
 from callspan.callbacks.owned import Owned
-from callspan.errors import ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.calls import Call, as_completed, together
 from callspan.runnables.config import (
@@ -32,8 +22,11 @@ from callspan.runnables.config import (
     items_of,
     merge_configs,
 )
-from callspan.runnables.io import ASYNC, IO, SYNC, drained, finish
+from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, drained, finish
 from callspan.runnables.total import total_of
+
+if TYPE_CHECKING:
+    from callspan.runnables.composed import RunnableLike
 
 Input = TypeVar("Input", contravariant=True, default=Any)
 Output = TypeVar("Output", covariant=True, default=Any)
@@ -77,9 +70,7 @@ class Runnable(ABC, Generic[Input, Output]):
         """As `stream`, for `async for`."""
         return self._streamed(ASYNC, input, config, kwargs)
 
-    async def _streamed(
-        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any]:
+    async def _streamed(self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]) -> Chunks:
         yield await io.done(io.invoke(self)(given, config, **kwargs))
 
     def transform(
@@ -99,7 +90,7 @@ class Runnable(ABC, Generic[Input, Output]):
 
     async def _transformed(
         self, io: IO, source: Any, config: Config, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any]:
+    ) -> Chunks:
         total = await total_of(source)
         if not total.empty:
             output = io.stream(self)(total.value(), config, **kwargs)
@@ -261,47 +252,3 @@ class Runnable(ABC, Generic[Input, Output]):
             known = {"name": name, "id": [*cls.__module__.split("."), cls.__qualname__]}
             self.__dict__["_serialized"] = known
         return known
-
-
-class _Foreign(Protocol[Output]):
-    """A runnable of another library."""
-
-    def invoke(self, input: Any, /) -> Output: ...
-
-
-RunnableLike: TypeAlias = (
-    Runnable[Input, Output]
-    | _Foreign[Output]
-    | Callable[[Input], Output]
-    | Callable[[Input], AsyncIterator[Output]]
-    | Callable[..., Any]
-    | Mapping[str, Any]
-)
-"""What can stand in a sequence: a block, a function, a dict of such things to run in parallel.
-
-A runnable of another library, such as langchain_core, is a block too.
-"""
-
-
-def as_runnable(value: Any) -> Any:
-    """Return a block: the value itself, or one made of a function or a dict.
-
-    Another library's runnable is used as it is, if it has all the methods.
-
-    Raises:
-        ConfigurationError: It is none of these.
-    """
-    if isinstance(value, Runnable):
-        return value
-    if hasattr(value, "invoke"):
-        whole = all(hasattr(value, name) for name in ("ainvoke", "transform", "atransform"))
-        return value if whole else runnables.RunnableLambda(value.invoke, name=type(value).__name__)
-    if isinstance(value, Mapping):
-        return runnables.RunnableParallel(value)
-    if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
-        return runnables.RunnableGenerator(value)
-    if callable(value):
-        return runnables.RunnableLambda(value)
-    raise ConfigurationError(
-        f"a sequence is made of runnables, functions and dicts of them, not {type(value).__name__}"
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -12,7 +11,7 @@ from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.config import Config, RunnableConfig, checked
-from callspan.runnables.io import ASYNC, IO, SYNC, finish
+from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, finish
 from callspan.runnables.total import Total
 
 _NONE: Any = object()
@@ -61,6 +60,11 @@ class Block(Runnable[Input, Output]):
         run = await self._start(AsyncCallbackManager, input, config)
         return await acall(run, self._invoke, input, Frame(ASYNC, run, config, kwargs))
 
+    async def _opened(self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]) -> Frame:
+        """Start the run of a stream."""
+        config = checked(config, kwargs)
+        return Frame(io, await io.done(self._start(io.manager, given, config)), config, kwargs)
+
     def _start(self, manager: Any, given: Any, config: RunnableConfig) -> Any:
         """Start a run; return its manager, for an async callback manager something to await."""
         settings = manager.for_run(
@@ -78,22 +82,20 @@ class StreamingBlock(Block[Input, Output]):
     """A block that works on chunks: `_stream` is its logic."""
 
     @abstractmethod
-    def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+    def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         """Yield the output for a stream of input."""
 
-    def _streamed(
-        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any]:
+    def _streamed(self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]) -> Chunks:
         return self._transformed(io, SYNC.pull([given]), config, kwargs)
 
     async def _transformed(
         self, io: IO, source: Any, config: Config, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any]:
-        config, taken, made = checked(config, kwargs), Total(), Total()
+    ) -> Chunks:
+        taken, made = Total(), Total()
         # Whatever is upstream starts its run before this block does.
         first = await anext(source, _NONE)
 
-        async def chunks() -> AsyncGenerator[Any]:
+        async def chunks() -> Chunks:
             if first is not _NONE:
                 taken.add(first)
                 yield first
@@ -101,10 +103,9 @@ class StreamingBlock(Block[Input, Output]):
                     taken.add(chunk)
                     yield chunk
 
-        run = await io.done(self._start(io.manager, {"input": ""}, config))
-        given = chunks()
-        body = self._stream(given, Frame(io, run, config, kwargs))
-        output = io.in_run(run, body, made.add, made.value, lambda _: {"inputs": taken.value()})
+        frame, given = await self._opened(io, {"input": ""}, config, kwargs), chunks()
+        body, told = self._stream(given, frame), lambda _: {"inputs": taken.value()}
+        output = io.in_run(frame.run, body, made.add, made.value, told)
         async with Owned(given), Owned(io.pull(output)) as downstream:
             async for chunk in downstream:
                 yield chunk

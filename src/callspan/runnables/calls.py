@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from callspan.runnables.io import IO
+from callspan.runnables.io import IO, Chunks
 
 Call: TypeAlias = Callable[[], Any]
 """A call with all its arguments; an async block's gives something to await."""
@@ -88,7 +88,7 @@ def shared(io: IO, source: AsyncIterator[Any], readers: int) -> list[Any]:
     lock = io.lock()
     queues: list[deque[Any]] = [deque() for _ in range(readers)]
 
-    async def reader(queue: deque[Any]) -> AsyncGenerator[Any]:
+    async def reader(queue: deque[Any]) -> Chunks:
         while True:
             if not queue:
                 async with lock:

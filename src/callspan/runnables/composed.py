@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError, InputError
-from callspan.runnables.base import Input, Other, Output, RunnableLike, as_runnable
+from callspan.runnables.base import Input, Other, Output, Runnable
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import merged, shared, together
-from callspan.runnables.io import again
+from callspan.runnables.function import RunnableGenerator, RunnableLambda
+from callspan.runnables.io import Chunks, again
 from callspan.runnables.total import AddableDict
+
+
+class _Foreign(Protocol[Output]):
+    """A runnable of another library."""
+
+    def invoke(self, input: Any, /) -> Output: ...
+
+
+RunnableLike: TypeAlias = (
+    Runnable[Input, Output]
+    | _Foreign[Output]
+    | Callable[[Input], Output]
+    | Callable[[Input], AsyncIterator[Output]]
+    | Callable[..., Any]
+    | Mapping[str, Any]
+)
+"""What can stand in a sequence: a block, a function, a dict of such things to run in parallel.
+
+A runnable of another library, such as langchain_core, is a block too.
+"""
+
+
+def as_runnable(value: Any) -> Any:
+    """Return a block: the value itself, or one made of a function or a dict.
+
+    Another library's runnable is used as it is, if it has all the methods.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    if isinstance(value, Runnable):
+        return value
+    if hasattr(value, "invoke"):
+        whole = all(hasattr(value, name) for name in ("ainvoke", "transform", "atransform"))
+        return value if whole else RunnableLambda(value.invoke, name=type(value).__name__)
+    if isinstance(value, Mapping):
+        return RunnableParallel(value)
+    if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
+        return RunnableGenerator(value)
+    if callable(value):
+        return RunnableLambda(value)
+    raise ConfigurationError(
+        f"a sequence is made of runnables, functions and dicts of them, not {type(value).__name__}"
+    )
+
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -55,7 +102,7 @@ class RunnableSequence(StreamingBlock[Input, Output]):
             kwargs = _NO_KWARGS
         return given
 
-    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         io, kwargs = frame.io, frame.kwargs
         async with AsyncExitStack() as stages:
             stream = io.as_stream(source)
@@ -99,9 +146,7 @@ class RunnableParallel(StreamingBlock[Input, dict[str, Any]]):
         outputs = await together(frame.io, calls, frame.config.get("max_concurrency"))
         return dict(zip(self.steps, outputs, strict=True))
 
-    async def _stream(
-        self, source: AsyncGenerator[Any], frame: Frame
-    ) -> AsyncGenerator[AddableDict]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         sources = shared(frame.io, source, len(self.steps))
         streams = {
             key: frame.io.transform(step)(one, frame.child(f"map:key:{key}"))
@@ -128,7 +173,7 @@ class RunnablePassthrough(StreamingBlock[Other, Other]):
     async def _invoke(self, given: Any, frame: Frame) -> Any:
         return given
 
-    def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+    def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         return source
 
 
@@ -147,9 +192,7 @@ class RunnableAssign(StreamingBlock[dict[str, Any], dict[str, Any]]):
         given = _dict(given)
         return {**given, **await frame.io.done(frame.io.invoke(self.mapper)(given, frame.child()))}
 
-    async def _stream(
-        self, source: AsyncGenerator[Any], frame: Frame
-    ) -> AsyncGenerator[AddableDict]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         taken: list[Any] = []
         async for chunk in source:
             taken.append(chunk)

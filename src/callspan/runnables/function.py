@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from types import CoroutineType
 from typing import Any, Concatenate, Final, TypeAlias, overload
@@ -22,7 +22,7 @@ from callspan.runnables.config import (
     checked,
     config_for_function,
 )
-from callspan.runnables.io import ASYNC, IO, SYNC, again, finish
+from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, again, finish
 from callspan.runnables.total import total_of
 
 _Of: TypeAlias = "Callable[Concatenate[Input, ...], Output]"  # Python 3.10 takes no ... there
@@ -128,7 +128,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
             return await frame.io.done(frame.io.invoke(result)(given, deeper))
         return result
 
-    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         given, function = (await total_of(source)).value(), self._function(frame.io)
         result = await self._result(function, given, frame)
         if isinstance(result, Runnable):
@@ -196,7 +196,7 @@ class RunnableGenerator(StreamingBlock[Input, Output]):
     async def _invoke(self, given: Any, frame: Frame) -> Any:
         return (await total_of(self._stream(again([given]), frame))).value()
 
-    async def _stream(self, source: AsyncGenerator[Any], frame: Frame) -> AsyncGenerator[Any]:
+    async def _stream(self, source: Chunks, frame: Frame) -> Chunks:
         function = self._async if frame.io is ASYNC else self._sync
         if function is None:
             kind = "async: use ainvoke, astream" if self._async else "sync: use invoke, stream"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
@@ -24,6 +24,8 @@ from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import Tasks, ThreadLock, Threads, pulled_in_thread
 
 T = TypeVar("T")
+Chunks: TypeAlias = AsyncGenerator[Any, None]
+"""A stream within a block, whose logic is written once."""
 
 
 def finish(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias
 
@@ -15,16 +15,11 @@ from callspan.callbacks.ambient import numbered
 from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import InputError
-from callspan.runnables.base import Input, Output, Runnable, RunnableLike, as_runnable
+from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Block, Frame
-from callspan.runnables.config import (
-    Config,
-    ExponentialJitterParams,
-    RetryIf,
-    RunnableConfig,
-    checked,
-)
-from callspan.runnables.io import IO
+from callspan.runnables.composed import RunnableLike, as_runnable
+from callspan.runnables.config import Config, ExponentialJitterParams, RetryIf, RunnableConfig
+from callspan.runnables.io import IO, Chunks
 from callspan.runnables.total import Total
 
 Try: TypeAlias = Callable[[Any, Any, RunnableConfig], Awaitable[Any]]
@@ -50,7 +45,7 @@ class Tries(Block[Input, Output]):
 
         return await self._tried(call, given, frame)
 
-    async def _stream(self, given: Any, frame: Frame) -> AsyncGenerator[Any]:
+    async def _stream(self, given: Any, frame: Frame) -> Chunks:
         async def call(block: Any, given: Any, config: RunnableConfig) -> tuple[Owned, Any]:
             output = frame.io.stream(block)(given, config, **frame.kwargs)
             chunks = Owned(frame.io.pull(output))
@@ -63,13 +58,10 @@ class Tries(Block[Input, Output]):
                 async for chunk in others:
                     yield chunk
 
-    async def _streamed(
-        self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]
-    ) -> AsyncGenerator[Any]:
-        config, made = checked(config, kwargs), Total()
-        run = await io.done(self._start(io.manager, given, config))
-        body = self._stream(given, Frame(io, run, config, kwargs))
-        async with Owned(io.pull(io.in_run(run, body, made.add, made.value))) as chunks:
+    async def _streamed(self, io: IO, given: Any, config: Config, kwargs: dict[str, Any]) -> Chunks:
+        frame, made = await self._opened(io, given, config, kwargs), Total()
+        output = io.in_run(frame.run, self._stream(given, frame), made.add, made.value)
+        async with Owned(io.pull(output)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
