@@ -51,6 +51,9 @@ def test_the_demo_answers_and_shows_the_tree() -> None:
     assert re.search(r"├─ execute_tool signature +<?\d+ms  error ValueError\n", printed)
     assert "Chain RunnableSequence started" in printed
     assert "Chat model ended, response: generations=[[ChatGeneration(text='1 + 2 = 3'" in printed
+    assert printed.index("  Chain ended, outputs: content='1") < printed.index(
+        "invoke_workflow add"
+    )
     assert "Nothing listens on OTLP at http://127.0.0.1:9" in printed
     assert "docker compose up -d" in printed
 

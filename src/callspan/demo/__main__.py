@@ -76,8 +76,7 @@ def main() -> None:
         if calls_tools:
             ask_librarian(model)
         print("\nA handler that is passed at run time hears every run of the chain:")
-        sum_up = ChatPromptTemplate.from_template("What is 1 + {number}?") | model
-        sum_up.invoke({"number": "2"}, config={"callbacks": [LoggingHandler()]})
+        add(model)
         contexts = map(tracing.handler.get_span_context, roots.run_ids)
         trace_ids = [f"{context.trace_id:032x}" for context in contexts if context is not None]
         delivered = tracing.force_flush()
@@ -91,6 +90,17 @@ def ask_librarian(model: BaseChatModel) -> None:
         print(f"\nQ: {question}\nA: ", end="", flush=True)
         for _ in agent.stream({"messages": [question]}, {"callbacks": [Typewriter()]}):
             pass  # the handler prints each token as it comes
+
+
+def add(model: BaseChatModel) -> None:
+    """Run the README's first example, below a run whose tree is printed when it is over."""
+    chain = ChatPromptTemplate.from_template("What is 1 + {number}?") | model
+
+    @callspan.traced(name="add")
+    def called() -> None:
+        chain.invoke({"number": "2"}, config={"callbacks": [LoggingHandler()]})
+
+    called()
 
 
 if __name__ == "__main__":
