@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from callspan._text import as_text
+from callspan.callbacks.base_manager import own_handlers
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.options import check
 from callspan.errors import AgentStepsError, AsyncOnlyError, ConfigurationError, InputError
@@ -17,7 +18,6 @@ from callspan.outputs import AgentAction, AgentFinish
 from callspan.runnables import Runnable
 from callspan.runnables.block import Frame, StreamingBlock
 from callspan.runnables.calls import Call, together
-from callspan.runnables.component import own_handlers
 from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import Chunks, again
 from callspan.runnables.total import total_of

@@ -99,7 +99,7 @@ _SEVERAL = [
         "    kept = ()\n    async with",
     ),
     Mutation(
-        "runnables/config.py",
+        "runnables/calls.py",
         "all the inputs of a batch have the first one's config",
         "return [(given, checked(one)) for",
         "return [(given, checked(config[0])) for",

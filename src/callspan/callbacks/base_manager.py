@@ -195,3 +195,21 @@ def _joined(handlers: list[Any], more: list[Any]) -> list[Any]:
 
 def _united(tags: list[str], more: list[str]) -> list[str]:
     return [*tags, *(tag for tag in dict.fromkeys(more) if tag not in tags)]
+
+
+def own_handlers(callbacks: Any) -> Any:
+    """Return what an object is to have as its own callbacks: checked handlers, or a manager."""
+    if callbacks is None or isinstance(callbacks, BaseCallbackManager):
+        return callbacks
+    return check_handlers(callbacks)
+
+
+def merge_callbacks(first: Any, second: Any) -> Any:
+    """Return the handlers of both, each of which is a list of handlers or a callback manager."""
+    if not isinstance(first, BaseCallbackManager):
+        if not isinstance(second, BaseCallbackManager):
+            return [*first, *second]
+        first, second = second, first
+    if not isinstance(second, BaseCallbackManager):
+        second = BaseCallbackManager(second, second)
+    return first.merge(second)

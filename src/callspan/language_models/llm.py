@@ -11,7 +11,7 @@ from callspan.errors import InputError
 from callspan.language_models.base import BaseLanguageModel
 from callspan.messages import ChatPromptValue, PromptValue, convert_to_messages
 from callspan.outputs import Generation, LLMResult
-from callspan.runnables.config import Items
+from callspan.runnables.calls import Items
 from callspan.runnables.io import ASYNC, IO, SYNC, finish
 
 

@@ -12,16 +12,8 @@ from typing_extensions import TypeVar
 from callspan import runnables
 from callspan.callbacks.owned import Owned
 from callspan.runnables.aside import in_thread
-from callspan.runnables.calls import Call, as_completed, together
-from callspan.runnables.config import (
-    Config,
-    Configs,
-    ExponentialJitterParams,
-    Items,
-    RetryIf,
-    items_of,
-    merge_configs,
-)
+from callspan.runnables.calls import Call, Configs, Items, as_completed, items_of, together
+from callspan.runnables.config import Config, ExponentialJitterParams, RetryIf, merge_configs
 from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, drained, finish
 from callspan.runnables.total import total_of
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.calls import Call
-from callspan.runnables.config import Config, Items, RunnableConfig, merge_configs
+from callspan.runnables.calls import Call, Items
+from callspan.runnables.config import Config, RunnableConfig, merge_configs
 from callspan.runnables.io import IO
 
 

@@ -10,7 +10,7 @@ from callspan.callbacks.drive import acall, call
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.callbacks.owned import Owned
 from callspan.runnables.base import Input, Output, Runnable
-from callspan.runnables.config import Config, RunnableConfig, checked
+from callspan.runnables.config import DEFAULT_RECURSION_LIMIT, Config, RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, finish
 from callspan.runnables.total import Total
 
@@ -34,6 +34,20 @@ class Frame:
             if key in self.config:
                 child[key] = self.config[key]
         return child
+
+    def one_deeper(self, name: str) -> RunnableConfig:
+        """Return the config for a block that a function of this name returned, to be invoked.
+
+        Raises:
+            RecursionError: That has happened as often in a row as it may.
+        """
+        limit = self.config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
+        if limit <= 0:
+            raise RecursionError(
+                f"{name} returned a runnable to be invoked more often in a row than the config's "
+                "recursion_limit allows"
+            )
+        return {**self.child(), "recursion_limit": limit - 1}
 
 
 class Block(Runnable[Input, Output]):

@@ -1,17 +1,50 @@
-"""Several calls at once, whose results come together, as they complete, or chunk by chunk."""
+"""Several calls at once: the inputs of a batch, and results together, as they complete, or chunks."""
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from callspan.errors import ConfigurationError, InputError
+from callspan.runnables.config import RunnableConfig, checked
 from callspan.runnables.io import IO, Chunks
 
 Call: TypeAlias = Callable[[], Any]
 """A call with all its arguments; an async block's gives something to await."""
 
+Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
+"""What a batch takes: one config, or one for each input."""
+Items: TypeAlias = list[tuple[Any, RunnableConfig]]
+"""The inputs of a batch, each with its config."""
+
 _END: Any = object()
+
+
+def items_of(inputs: Any, config: Configs) -> Items:
+    """Return each input of a batch with its config: the same, or one each from a list.
+
+    Raises:
+        InputError: The inputs are no list or the like.
+        ConfigurationError: There are more or fewer configs than inputs, or one is wrong.
+    """
+    if not isinstance(inputs, Collection) or isinstance(inputs, str | Mapping):
+        raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
+    length = len(inputs)
+    if isinstance(config, Sequence):
+        if len(config) != length:
+            raise ConfigurationError(
+                f"a batch takes one config, or one for each input: "
+                f"got {len(config)} for {length} inputs"
+            )
+        return [(given, checked(one)) for given, one in zip(inputs, config, strict=True)]
+    first = rest = checked(config)
+    if length > 1 and first.get("run_id") is not None:
+        message = "run_id is used for the first item of a batch only"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        rest = {**first, "run_id": None}
+    return [(given, rest if place else first) for place, given in enumerate(inputs)]
 
 
 async def together(

@@ -8,19 +8,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from callspan.callbacks.base_manager import BaseCallbackManager
-from callspan.callbacks.listeners import check_handlers
+from callspan.callbacks.base_manager import own_handlers
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.config import Config, RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC
-
-
-def own_handlers(callbacks: Any) -> Any:
-    """Return the handlers, or the callback manager, that a block is to have of its own, checked."""
-    if callbacks is None or isinstance(callbacks, BaseCallbackManager):
-        return callbacks
-    return check_handlers(callbacks)
 
 
 @dataclass(slots=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
 from typing_extensions import TypedDict
 
-from callspan.callbacks.base_manager import BaseCallbackManager
+from callspan.callbacks.base_manager import BaseCallbackManager, merge_callbacks
 from callspan.callbacks.managers import Callbacks
 from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import BaseRunManager
-from callspan.errors import ConfigurationError, InputError
+from callspan.errors import ConfigurationError
 
 DEFAULT_RECURSION_LIMIT: Final = 25
 
@@ -44,10 +43,6 @@ class RunnableConfig(TypedDict, total=False):
 
 
 Config: TypeAlias = RunnableConfig | None
-Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
-"""What a batch takes: one config, or one for each input."""
-Items: TypeAlias = list[tuple[Any, RunnableConfig]]
-"""The inputs of a batch, each with its config."""
 
 
 class ExponentialJitterParams(TypedDict, total=False):
@@ -131,31 +126,6 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
     return whole
 
 
-def items_of(inputs: Any, config: Configs) -> Items:
-    """Return each input of a batch with its config: the same, or one each from a list.
-
-    Raises:
-        InputError: The inputs are no list or the like.
-        ConfigurationError: There are more or fewer configs than inputs, or one is wrong.
-    """
-    if not isinstance(inputs, Collection) or isinstance(inputs, str | Mapping):
-        raise InputError(f"a batch takes a list of inputs, not {type(inputs).__name__}")
-    length = len(inputs)
-    if isinstance(config, Sequence):
-        if len(config) != length:
-            raise ConfigurationError(
-                f"a batch takes one config, or one for each input: "
-                f"got {len(config)} for {length} inputs"
-            )
-        return [(given, checked(one)) for given, one in zip(inputs, config, strict=True)]
-    first = rest = checked(config)
-    if length > 1 and first.get("run_id") is not None:
-        message = "run_id is used for the first item of a batch only"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
-        rest = {**first, "run_id": None}
-    return [(given, rest if place else first) for place, given in enumerate(inputs)]
-
-
 def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     """Put configs together: tags, metadata, configurable and callbacks add up.
 
@@ -171,18 +141,8 @@ def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableC
     return cast("RunnableConfig", merged)
 
 
-def _both_callbacks(first: Any, second: Any) -> Any:
-    if not isinstance(first, BaseCallbackManager):
-        if not isinstance(second, BaseCallbackManager):
-            return [*first, *second]
-        first, second = second, first
-    if not isinstance(second, BaseCallbackManager):
-        second = BaseCallbackManager(second, second)
-    return first.merge(second)
-
-
 _ADD: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "callbacks": _both_callbacks,
+    "callbacks": merge_callbacks,
     "tags": lambda first, second: list(dict.fromkeys([*first, *second])),
     "metadata": lambda first, second: {**first, **second},
     "configurable": lambda first, second: {**first, **second},

@@ -15,13 +15,7 @@ from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Frame, StreamingBlock
-from callspan.runnables.config import (
-    DEFAULT_RECURSION_LIMIT,
-    Config,
-    RunnableConfig,
-    checked,
-    config_for_function,
-)
+from callspan.runnables.config import Config, checked, config_for_function
 from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, again, finish
 from callspan.runnables.total import total_of
 
@@ -124,7 +118,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         if isinstance(result, CoroutineType) and frame.io is not SYNC:
             return await result
         if isinstance(result, Runnable):
-            deeper = self._one_deeper(frame)
+            deeper = frame.one_deeper(self.get_name())
             return await frame.io.done(frame.io.invoke(result)(given, deeper))
         return result
 
@@ -132,7 +126,7 @@ class RunnableLambda(StreamingBlock[Input, Output]):
         given, function = (await total_of(source)).value(), self._function(frame.io)
         result = await self._result(function, given, frame)
         if isinstance(result, Runnable):
-            result = frame.io.stream(result)(given, self._one_deeper(frame))
+            result = frame.io.stream(result)(given, frame.one_deeper(self.get_name()))
         elif not function.streams:
             yield await self._settled(function, result, given, frame)
             return
@@ -154,15 +148,6 @@ class RunnableLambda(StreamingBlock[Input, Output]):
                 "or give RunnableLambda a sync function too"
             )
         return function
-
-    def _one_deeper(self, frame: Frame) -> RunnableConfig:
-        limit = frame.config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
-        if limit <= 0:
-            raise RecursionError(
-                f"{self.get_name()} returned a runnable to be invoked more often in a row than the "
-                "config's recursion_limit allows"
-            )
-        return {**frame.child(), "recursion_limit": limit - 1}
 
 
 chain: Final = RunnableLambda
