@@ -348,14 +348,15 @@ def test_a_failing_conversation_leaves_no_run_open(handler: Any) -> None:
     ]
 
 
-def test_a_model_that_answers_nonsense_ends_its_run(handler: Any) -> None:
-    """A bug in a model's code is an error of its run."""
+@pytest.mark.parametrize("nonsense", [None, "text", ChatResult(generations=[])])
+def test_a_model_that_answers_nonsense_ends_its_run(nonsense: Any, handler: Any) -> None:
+    """A bug in a model's code is an error of its run, and says where to look for it."""
 
     class Wrong(Echo):
         def _generate(self, *args: Any, **kwargs: Any) -> Any:
-            return None
+            return nonsense
 
-    with pytest.raises(AttributeError):
+    with pytest.raises(InputError, match="its _generate has to return a ChatResult"):
         Wrong().invoke("hi", {"callbacks": [handler]})
     assert handler.events.methods == ["on_chat_model_start", "on_llm_error"]
 

@@ -119,6 +119,18 @@ def test_an_answer_too_few_is_an_error(handler: Any) -> None:
     assert len(handler.events.of("on_llm_error")) == 2
 
 
+def test_a_prompt_without_an_answer_is_an_error(handler: Any) -> None:
+    """Its run would end as if all were well, and the program with an IndexError."""
+
+    class Silent(FakeListLLM):
+        def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+            return LLMResult(generations=[[] for _ in prompts])
+
+    with pytest.raises(InputError, match="0 answers to 1 prompts"):
+        Silent(responses=["x"]).invoke("1", {"callbacks": [handler]})
+    assert handler.events.methods == ["on_llm_start", "on_llm_error"]
+
+
 async def test_an_async_model_is_awaited() -> None:
     """A model's own async code is what async callers get."""
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from callspan.callbacks.ids import text_of
 from callspan.callbacks.run_managers import CallbackManagerForLLMRun
+from callspan.errors import InputError
 from callspan.language_models.base import BaseLanguageModel, LanguageModelInput
 from callspan.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
 from callspan.output_parsers import StructuredOutput
@@ -140,7 +141,12 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
         return convert_to_messages(given)
 
     def _answers_of(self, runs: list[Any], result: ChatResult) -> list[LLMResult]:
-        generations, output = result.generations, result.llm_output
+        generations = getattr(result, "generations", None)
+        if not generations:
+            raise InputError(
+                "the model gave no answer: its _generate has to return a ChatResult with some"
+            )
+        output = result.llm_output
         _complete(generations, runs[0], output if len(generations) == 1 else None)
         return [LLMResult(generations=[generations], llm_output=output)]
 

@@ -98,8 +98,9 @@ class BaseLLM(BaseLanguageModel[str]):
 
     def _answers_of(self, runs: list[Any], result: LLMResult) -> list[LLMResult]:
         answers = result.flatten()
-        if len(answers) != len(runs):
-            raise InputError(f"the model gave {len(answers)} answers to {len(runs)} prompts")
+        given = sum(bool(one.generations[0]) for one in answers)
+        if not len(answers) == given == len(runs):
+            raise InputError(f"the model gave {given} answers to {len(runs)} prompts")
         return answers
 
     def _output_of(self, generation: Generation) -> Any:
