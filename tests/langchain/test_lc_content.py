@@ -242,6 +242,7 @@ def test_tags_metadata_session_and_thread(config: Any, spans: SpanLog) -> None:
         assert found["callspan.tags"] == ("mine",)
         assert found["callspan.metadata.shop"] == 7
         assert found["user.id"] == "u1"
+        assert "callspan.metadata.lc_versions" not in found
 
 
 async def test_ten_thousand_runs_leave_nothing(config: Any, spans: SpanLog) -> None:

@@ -14,9 +14,11 @@ from lc import ASYNC_WAYS, WAYS, Model, Shelf, TextModel, look, run, seen
 from opentelemetry import baggage
 from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract, inject
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import Tracer, get_current_span
 from typing_extensions import TypedDict
 
+from callspan.langchain import OTelCallbackHandler
 from support import SpanLog, current
 
 
@@ -242,3 +244,22 @@ def test_runs_started_in_a_models_body_are_part_of_it(
     run(way, RunnableLambda(lambda x: x, name="first") | Router(), "x", config)
     assert spans.tree() == ["RunnableSequence", "  first", "  Router", "    inner"]
     assert seen[-1] == "Router"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_span_processor_is_called_outside_of_the_run_that_ends(way: str) -> None:
+    """What an exporter traces of its own must not become a child of a span that has ended."""
+    around: dict[str, Any] = {}
+
+    class Watch(SpanProcessor):
+        def on_end(self, span: Any) -> None:
+            around[span.name] = get_current_span().get_span_context(), span.get_span_context()
+
+    provider = TracerProvider()
+    provider.add_span_processor(Watch())
+    chain = RunnableLambda(lambda x: x, name="first") | Model()
+    run(way, chain, "x", {"callbacks": [OTelCallbackHandler(tracer_provider=provider)]})
+    assert len(around) == 3
+    assert all(current != ended for current, ended in around.values())
+    assert not around["invoke_workflow RunnableSequence"][0].is_valid
+    provider.shutdown()

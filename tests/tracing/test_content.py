@@ -454,3 +454,14 @@ def test_no_log_is_written_for_odd_values(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.DEBUG):
         shown([Hostile(), {"a": object()}, float("nan"), b"\xff"])
     assert not caplog.records
+
+
+def test_short_metadata_that_many_runs_have_in_common() -> None:
+    """What is kept of one run's texts must not show another's secret, nor its limit."""
+    wide, narrow = ContentGate(), ContentGate(content_limit=40)
+    for _ in range(2):
+        assert wide.value("header", ("password", "hunter22")) == ["password", "[secret]"]
+        assert wide.value("header", ["password", "hunter22"]) == ["password", "hunter22"]
+        assert wide.value("text", "password=hunter22") == "password=[secret]"
+        assert wide.value("text", "a" * 100) == "a" * 100
+        assert narrow.value("text", "a" * 100) == "a" * 15 + "… [cut: 100 characters]"

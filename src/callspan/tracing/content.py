@@ -176,6 +176,8 @@ class ContentGate:
 
 
 def _shown(value: Any, limit: int) -> str | list[str] | None:
+    if type(value) is str:
+        return cut_text(value, limit)
     shown = plain(value, limit)
     if isinstance(shown, str):
         return cut_text(shown, limit)
