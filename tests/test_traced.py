@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanKind
 
 from callspan import traced, use_config
 from callspan.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from callspan.outputs import Generation, LLMResult
 from support import SpanLog, current, parameters, recording
 
 
@@ -234,3 +236,24 @@ async def test_a_returned_coroutine_that_does_not_come_to_its_end(spans: SpanLog
         start(1)
     outcomes = [span.attributes["callspan.run.outcome"] for span in spans.ended]
     assert outcomes == ["cancelled", "abandoned", "abandoned"]
+
+
+def test_a_model_behind_a_function(spans: SpanLog) -> None:
+    """Costs are counted by model and tokens, also for a vendor that has no block here."""
+
+    @traced(kind="llm", metadata={"ls_model_name": "m-1", "ls_provider": "mistral"})
+    def ask(prompt: str) -> LLMResult:
+        counts = {"prompt_tokens": 3, "completion_tokens": 2}
+        answer = Generation(text=prompt.upper())
+        return LLMResult(generations=[[answer]], llm_output={"token_usage": counts})
+
+    assert ask("hi").generations[0][0].text == "HI"
+    (span,) = spans.ended
+    assert (span.name, span.kind) == ("text_completion m-1", SpanKind.CLIENT)
+    wanted = {
+        "gen_ai.provider.name": "mistral_ai",
+        "gen_ai.request.model": "m-1",
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 2,
+    }
+    assert {key: span.attributes.get(key) for key in wanted} == wanted

@@ -61,6 +61,9 @@ def traced(
     input is the arguments by name; its output is what is returned, or the list of what is
     yielded (the first 1,000). The run of a function that returns a coroutine ends with that.
 
+    Of an llm, the span tells the model and the provider that the metadata name as `ls_model_name`
+    and `ls_provider`, and the token counts where it returns an `LLMResult`.
+
     Args:
         fn: The function, where the decorator has no arguments of its own.
         kind: What the run is: chain, agent, tool, retriever or llm. A retriever's query and an
