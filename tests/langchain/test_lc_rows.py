@@ -185,6 +185,33 @@ def test_an_agent_in_a_tool_of_an_agent(way: str, config: Any, spans: SpanLog) -
     assert (spans.named("boss").attributes or {})["gen_ai.usage.input_tokens"] == 10
 
 
+@pytest.mark.skipif(not KNOWN, reason="an older LangChain does not tell which graph is an agent")
+def test_an_agent_in_one_of_its_own_name(config: Any, spans: SpanLog) -> None:
+    """It inherits the same metadata."""
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask another one of the kind."""
+        return str(adder().invoke({"messages": [("user", question)]})["messages"][-1].content)
+
+    call = {"name": "ask", "args": {"question": "?"}, "id": "c"}
+    answers = [AIMessage("", tool_calls=[call], usage_metadata=USAGE), "done"]
+    outer = create_agent(Model(name="outer", answers=answers), [ask], name="adder")
+    outer.invoke({"messages": [("user", "hi")]}, config)
+    agents = [span for span in spans.started if span.name == "invoke_agent adder"]
+    totals = [(span.attributes or {})["gen_ai.usage.input_tokens"] for span in agents]
+    assert totals == [10, 20]
+
+
+def test_a_graph_of_ones_own_is_a_workflow(config: Any, spans: SpanLog) -> None:
+    """Nobody can tell that it is meant as an agent."""
+    graph = StateGraph(dict)
+    graph.add_node("n", lambda state: state)
+    graph.add_edge(START, "n")
+    graph.compile(name="mine").invoke({"x": 1}, config)
+    assert [span.name for span in spans.started] == ["invoke_workflow mine", "n"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_opentelemetrys_suppression_is_honoured(way: str, config: Any, spans: SpanLog) -> None:
     """`suppress_instrumentation` sets this key; exporters do, so as not to trace themselves."""

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import (
+    AsyncCallbackHandler,
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+)
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableLambda
 from lc import ASYNC_WAYS, TextModel, look, run, seen
 from opentelemetry.trace import Tracer
@@ -101,11 +106,24 @@ def test_an_answer_from_the_cache_has_no_run(config: Any, spans: SpanLog, tracer
             assert current() == "nothing"
             with tracer.start_as_current_span("user"):
                 await asyncio.to_thread(look)
+        TextModel(name="sync").invoke("y", config)
         await TextModel(name="next").ainvoke("y", config)
 
     asyncio.run(main())
-    assert spans.tree() == ["it", "user", "user", "user", "next"]
-    assert seen == ["it", "it", "user", "user", "user", "next"]
+    assert spans.tree() == ["it", "user", "user", "user", "sync", "next"]
+    assert seen == ["it", "it", "user", "user", "user", "sync", "next"]
+
+
+async def test_a_run_that_is_started_by_hand_afterwards(
+    config: Any, spans: SpanLog, tracer: Tracer
+) -> None:
+    """No text model's method configures its manager: it is not the run that was got ready for."""
+    with tracer.start_as_current_span("before"):
+        await TextModel(name="it").ainvoke("x", config)
+    manager = AsyncCallbackManager.configure(config["callbacks"])
+    (by_hand,) = await manager.on_llm_start({"name": "by hand"}, ["x"])
+    await by_hand.on_llm_end(LLMResult(generations=[]))
+    assert spans.tree() == ["before", "  it", "by hand"]
 
 
 @pytest.mark.parametrize("way", [*ASYNC_WAYS, "abatch"])

@@ -167,7 +167,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
                 attach(LiveContext(run, under, innermost))
             else:
                 run = first
-                run.starts_as(run_id, parent_run_id, around)
+                run.starts_as(run_id, parent_run_id)
             open_runs.add(run, self._max_open_runs)
             _watch(run, told)
         if record is not None:

@@ -113,9 +113,9 @@ class LiveRun:
             if tries is not None:
                 self.tries = tries
 
-    def starts_as(self, run_id: UUID, parent_run_id: UUID | None, around: Context) -> None:
+    def starts_as(self, run_id: UUID, parent_run_id: UUID | None) -> None:
         """Note which run it is, if that was not known when it was made."""
-        self.run_id, self.parent_run_id, self.around = run_id, parent_run_id, around
+        self.run_id, self.parent_run_id = run_id, parent_run_id
         self.open = True
 
     def driven_by(self, driver: FrameType) -> bool:
