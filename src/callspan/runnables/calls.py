@@ -1,4 +1,4 @@
-"""Several calls at once: the inputs of a batch, and results together, as they complete, or chunks."""
+"""Several calls at once: a batch, and results together, as they complete, or chunk by chunk."""
 
 from __future__ import annotations
 
