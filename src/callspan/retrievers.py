@@ -14,7 +14,7 @@ from callspan.callbacks.run_managers import (
 )
 from callspan.documents import Document
 from callspan.runnables.aside import in_thread
-from callspan.runnables.component import Ask, Component
+from callspan.runnables.block import Ask, Component
 from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import IO, SYNC
 

@@ -18,8 +18,8 @@ from callspan.messages import MessageLikeRepresentation, PromptValue
 from callspan.outputs import LLMResult, RunInfo
 from callspan.runnables.aside import in_thread, pulled_in_thread
 from callspan.runnables.base import Output
+from callspan.runnables.block import Ask, Component
 from callspan.runnables.calls import together
-from callspan.runnables.component import Ask, Component
 from callspan.runnables.config import RunnableConfig, checked
 from callspan.runnables.io import ASYNC, IO, SYNC, Chunks
 

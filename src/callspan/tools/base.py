@@ -14,7 +14,7 @@ from callspan._text import as_text, describe
 from callspan.errors import ConfigurationError, ToolInputError
 from callspan.messages import ToolCall, ToolMessage
 from callspan.runnables.aside import in_thread
-from callspan.runnables.component import Ask, Component
+from callspan.runnables.block import Ask, Component
 from callspan.runnables.config import RunnableConfig
 from callspan.runnables.io import IO, SYNC
 from callspan.tools.schemas import Signature
