@@ -126,6 +126,10 @@ def test_the_streamed_answer_is_the_invoked_one() -> None:
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:port"},
             "Nothing listens on OTLP at http://localhost:port",
         ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://ann:hunter2@127.0.0.1:9"},
+            "Nothing listens on OTLP at http://ann:[secret]@127.0.0.1:9",
+        ),
     ],
 )
 def test_where_the_traces_went(environment: dict[str, str], said: str) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from callspan.tracing.secrets import without_secrets
+
 _JAEGER_UI: Final = "http://localhost:16686"
 _DEFAULT: Final = "http://localhost:4318"
 
@@ -19,10 +21,11 @@ class Destination:
     def __init__(self) -> None:
         names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
         found = (os.environ.get(name) for name in names)
-        self.endpoint = next(filter(None, found), _DEFAULT)
+        endpoint = next(filter(None, found), _DEFAULT)
+        self.endpoint = without_secrets(endpoint)  # as it may be shown
         self.chosen = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-        self.listens = self.chosen == "otlp" and _listens(self.endpoint)
+        self.listens = self.chosen == "otlp" and _listens(endpoint)
 
     def keep_quiet(self) -> None:
         """Have nothing sent to an endpoint where nobody listens."""
