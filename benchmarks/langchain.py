@@ -108,9 +108,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection before each slot is to look at its leavings alone
 
-    columns = [*TRACERS, *(f"{peer}: not installed" for peer in PEERS if peer not in TRACERS)]
     print("Microseconds a call, and what each tracer adds to them")
-    print(" " * 24 + "".join(f"{column:>14}" for column in columns))
+    for peer in PEERS:
+        if peer not in TRACERS:
+            print(f"  {peer} is not installed")
+    print(" " * 24 + "".join(f"{tracer:>14}" for tracer in TRACERS))
     measured = {}
     for name, program in PROGRAMS.items():
         if all(part in name for part in sys.argv[1:]):
