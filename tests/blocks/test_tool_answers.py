@@ -129,7 +129,7 @@ def test_handled_errors_show_on_spans(spans: SpanLog, handler: Any) -> None:
     ("error", "given", "kind", "outcome"),
     [
         (KeyError("k"), CALL, "KeyError", "error"),
-        (ToolException("t"), CALL, "callspan.tools.base.ToolException", "error"),
+        (ToolException("t"), CALL, "callspan.tools.ToolException", "error"),
         (KeyError("k"), WRONG, "callspan.errors.ToolInputError", "error"),
         (KeyboardInterrupt(), CALL, None, "cancelled"),
     ],

@@ -31,6 +31,8 @@ _FAILED = "Tool execution error"
 class ToolException(Exception):  # noqa: N818  # langchain_core's name
     """What a tool raises if a model may hear of it: see `handle_tool_error`."""
 
+    __module__ = "callspan.tools"  # where it is imported from, for `error.type`
+
 
 class BaseTool(Component[ToolInput, Any]):
     """A tool. Its fields are pydantic's; a class of one's own has `name`, `description`, `_run`.
