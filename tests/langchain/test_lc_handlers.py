@@ -170,6 +170,50 @@ def test_other_handlers_hear_of_text_models(way: str, kind: str, otel: Any) -> N
         assert other.events.methods == ["on_llm_start", "on_llm_end"]
 
 
+class OfOnesOwn(OTelCallbackHandler):
+    """A subclass as users write them."""
+
+    def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        super().on_chain_start(*args, **kwargs)
+        span = self.get_span(kwargs["run_id"])
+        assert span is not None
+        span.set_attribute("mine", True)
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        super().on_chat_model_start(*args, **kwargs)
+
+    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        super().on_llm_new_token(*args, **kwargs)
+
+
+class PassesOn(BaseCallbackHandler):
+    """A handler that hands what it hears of to another."""
+
+    run_inline = True
+
+    def __init__(self, other: Any) -> None:
+        self.on_chain_start = other.on_chain_start
+        self.on_chain_end = other.on_chain_end
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self.on_chain_start.__self__.on_chat_model_start(*args, **kwargs)
+
+    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        self.on_chain_start.__self__.on_llm_end(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["subclass", "passes on"])
+@pytest.mark.parametrize("way", WAYS)
+def test_code_between_langchain_and_the_handler(way: str, kind: str, spans: SpanLog) -> None:
+    """Whoever adds attributes of their own in a subclass keeps the current span in the bodies."""
+    handler = OfOnesOwn() if kind == "subclass" else PassesOn(OTelCallbackHandler())
+    run(way, nested(), "x", {"callbacks": [handler]})
+    assert spans.tree() == TREE
+    assert seen == ["outer", "Model"]
+    assert ("mine" in spans.named("outer").attributes) == (kind == "subclass")
+    assert current() == "nothing"
+
+
 def test_a_parent_that_was_never_seen_is_none(otel: Any, spans: SpanLog) -> None:
     """LangSmith's own runs are parents that no handler hears of."""
     manager = CallbackManager([otel], [otel], parent_run_id=uuid.uuid4())

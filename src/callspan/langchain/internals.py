@@ -19,7 +19,7 @@ import langchain_core.callbacks
 import langchain_core.runnables.config
 from langchain_core.runnables.config import var_child_runnable_config
 
-Place = Literal["own", "callbacks", "library", "elsewhere"]
+Place = Literal["own", "dispatch", "callbacks", "library", "elsewhere"]
 
 STEP_OF_LOOP: Final[CodeType] = asyncio.events.Handle._run.__code__
 """The frame in which an event loop runs a step of a task: what is above it is another's."""
@@ -30,6 +30,7 @@ ONE_CONTEXT: Final = sys.version_info >= (3, 11)
 _OWN: Final = tuple(
     str(Path(__file__).parents[1] / name) + os.sep for name in ("langchain", "tracing")
 )
+_DISPATCH: Final = str(Path(__file__).parents[1] / "callbacks") + os.sep
 _CALLBACKS: Final = str(Path(langchain_core.callbacks.__file__).parent) + os.sep
 _LIBRARY: Final = str(Path(os.__file__).parent) + os.sep
 _PACKAGES: Final = tuple(_LIBRARY + name for name in ("site-packages", "dist-packages"))
@@ -79,6 +80,8 @@ def place_of(filename: str) -> Place:
     """Whose code a file is, in the search for the frame that drives a run."""
     if filename.startswith(_OWN):
         return "own"
+    if filename.startswith(_DISPATCH):
+        return "dispatch"
     if filename.startswith(_CALLBACKS):
         return "callbacks"
     if filename.startswith(_LIBRARY) and not filename.startswith(_PACKAGES):
@@ -95,15 +98,18 @@ def driver_of(frame: FrameType | None) -> tuple[bool, FrameType | None]:
     Returns:
         Whether it was LangChain that called; and the frame, None where nothing is known of it.
     """
-    told = False
+    # First come this package's frames, and those of a subclass or a handler that passes events on.
+    while frame is not None and (place := place_of(frame.f_code.co_filename)) != "callbacks":
+        if place == "dispatch":  # callspan's own blocks call
+            return False, None
+        frame = frame.f_back
+    told = frame is not None
     while frame is not None:
         place = place_of(frame.f_code.co_filename)
-        if place == "callbacks":
-            told = True
-        elif place == "library":
+        if place == "library":
             return True, None
-        elif place == "elsewhere" and not (told and frame.f_code.co_name in _RETURNS_EARLY):
-            return told, frame
+        if place == "elsewhere" and frame.f_code.co_name not in _RETURNS_EARLY:
+            return True, frame
         frame = frame.f_back
     return told, None
 
