@@ -130,11 +130,12 @@ class _Agent(StreamingBlock[Mapping[str, Any], State]):
                     f"an agent's model answers with an AIMessage, not {type(answer).__name__}"
                 )
             messages.append(answer)
-            if not answer.tool_calls and not answer.invalid_tool_calls:
+            done = not answer.tool_calls and not answer.invalid_tool_calls
+            if done:
                 await _tell_finish(answer.text, answer.text, frame)
-                yield {"messages": [*messages]}
-                return
             yield {"messages": [*messages]}
+            if done:
+                return
             results = await self._results(answer, frame)
             done = self._is_final(answer, results)
             if done:

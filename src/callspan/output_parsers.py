@@ -197,17 +197,14 @@ class StructuredOutput(Block[Any, Any]):
             return {**given, "parsed": None, "parsing_error": error}
 
     def _parsed(self, message: AIMessage) -> Any:
-        for call in message.tool_calls:
-            if call["name"] == self._tool:
-                return self._checked(call["args"])
-        broken = [str(one["error"]) for one in message.invalid_tool_calls]
-        raise OutputParserError(
-            f"the model answered without the structure {self._tool} that it was asked for"
-            + (f": its arguments cannot be read: {broken[0]}" if broken else ""),
-            message.text,
-        )
-
-    def _checked(self, args: dict[str, Any]) -> Any:
+        args = next((one["args"] for one in message.tool_calls if one["name"] == self._tool), None)
+        if args is None:
+            broken = [str(one["error"]) for one in message.invalid_tool_calls]
+            raise OutputParserError(
+                f"the model answered without the structure {self._tool} that it was asked for"
+                + (f": its arguments cannot be read: {broken[0]}" if broken else ""),
+                message.text,
+            )
         try:
             return self._type.validate_python(args)
         except ValidationError as error:

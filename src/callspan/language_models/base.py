@@ -41,7 +41,7 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     cache: caches.BaseCache | bool | None = Field(default=None, exclude=True, repr=False)
 
     _model_type: ClassVar[str]
-    _takes_batches: ClassVar[bool]
+    _takes_batches: ClassVar[bool] = False
     """Whether `_generate` takes several prompts."""
 
     @abstractmethod

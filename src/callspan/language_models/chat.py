@@ -36,7 +36,6 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
 
     _start_method: ClassVar[str] = "on_chat_model_start"
     _model_type: ClassVar[str] = "chat"
-    _takes_batches: ClassVar[bool] = False
 
     @abstractmethod
     def _generate(

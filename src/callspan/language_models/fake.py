@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
@@ -15,6 +15,8 @@ from callspan.messages import AIMessage, AIMessageChunk
 from callspan.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation, LLMResult
 from callspan.runnables.calls import Call
 from callspan.tools.schemas import tool_schema
+
+_NOT_LAST: Final = {"content", "type", "id", "invalid_tool_calls"}
 
 
 class FakeListChatModelError(Exception):
@@ -119,11 +121,7 @@ class GenericFakeChatModel(_FakeChatModel):
         message = self._next()
         words = re.split(r"(\s)", message.text) if message.text else []
         # What is beside the text comes with the last chunk: the chunks add up to the message.
-        rest = {
-            key: value
-            for key, value in message
-            if value and key not in ("content", "type", "id", "invalid_tool_calls")
-        }
+        rest = {key: value for key, value in message if value and key not in _NOT_LAST}
         if rest and not message.text:
             words = [""]
         yield from _chunks(words, message.id, **rest)

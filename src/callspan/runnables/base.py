@@ -107,8 +107,7 @@ class Runnable(ABC, Generic[Input, Output]):
                 the first one.
             kwargs: As for `invoke`.
         """
-        items = items_of(inputs, config)
-        return finish(self._batched, SYNC, items, return_exceptions, kwargs)
+        return finish(self._batched, SYNC, items_of(inputs, config), return_exceptions, kwargs)
 
     async def abatch(
         self,
@@ -119,8 +118,7 @@ class Runnable(ABC, Generic[Input, Output]):
         **kwargs: Any,
     ) -> list[Output]:
         """As `batch`, in tasks."""
-        items = items_of(inputs, config)
-        return await self._batched(ASYNC, items, return_exceptions, kwargs)
+        return await self._batched(ASYNC, items_of(inputs, config), return_exceptions, kwargs)
 
     async def _batched(
         self, io: IO, items: Items, return_exceptions: bool, kwargs: dict[str, Any]

@@ -126,6 +126,14 @@ def config_for_function(run: BaseRunManager, config: RunnableConfig) -> Runnable
     return whole
 
 
+GIVEN: Final[dict[str, Callable[[Any, RunnableConfig], Any]]] = {
+    "run_manager": lambda run, config: run,
+    "callbacks": lambda run, config: run.get_child(),
+    "config": config_for_function,
+}
+"""What functions are given by the names of their parameters, of their run and its config."""
+
+
 def merge_configs(*configs: RunnableConfig | dict[str, Any] | None) -> RunnableConfig:
     """Put configs together: tags, metadata, configurable and callbacks add up.
 

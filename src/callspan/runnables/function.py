@@ -15,7 +15,7 @@ from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.runnables.aside import in_thread
 from callspan.runnables.base import Input, Output, Runnable
 from callspan.runnables.block import Frame, StreamingBlock
-from callspan.runnables.config import Config, checked, config_for_function
+from callspan.runnables.config import GIVEN, Config, checked
 from callspan.runnables.io import ASYNC, IO, SYNC, Chunks, again, finish
 from callspan.runnables.total import total_of
 
@@ -47,10 +47,7 @@ class _Function:
         if not self.wants:
             return frame.kwargs
         run = frame.run if frame.io is SYNC or self.is_async else frame.run.get_sync()
-        asked = {"run_manager": run} if "run_manager" in self.wants else {}
-        if "config" in self.wants:
-            asked["config"] = config_for_function(run, frame.config)
-        return {**frame.kwargs, **asked}
+        return {**frame.kwargs, **{name: GIVEN[name](run, frame.config) for name in self.wants}}
 
 
 class RunnableLambda(StreamingBlock[Input, Output]):

@@ -84,7 +84,8 @@ class BaseTool(Component[ToolInput, Any]):
     @cached_property
     def tool_call_schema(self) -> type[BaseModel]:
         """The arguments that a model gives, as a pydantic model."""
-        return self.args_schema or (self._async_signature or self._sync_signature).schema(self.name)
+        sync, own = self._signatures
+        return self.args_schema or (own or sync).schema(self.name)
 
     def _ask_of(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Ask:
         if kwargs:
@@ -102,14 +103,14 @@ class BaseTool(Component[ToolInput, Any]):
         return text, {"inputs": inputs, "tool_call_id": ask.call_id, "color": _COLOR}
 
     def _answer_to(self, io: IO, ask: Ask, run: Any) -> Any:
-        method, signature, own = self._run, self._sync_signature, run
-        if io is not SYNC:
-            method = self._arun
-            if self._async_signature:
-                signature = self._async_signature
-            else:
-                own = run.get_sync()
-        use = partial(io.function(self._use_tool), io, ask, method, signature, own)
+        sync, own = self._signatures
+        if io is SYNC:
+            method, signature, manager = self._run, sync, run
+        elif own:
+            method, signature, manager = self._arun, own, run
+        else:
+            method, signature, manager = self._arun, sync, run.get_sync()
+        use = partial(io.function(self._use_tool), io, ask, method, signature, manager)
         ended = {"color": _COLOR, "name": self.name}
         return io.call(
             run, use, extra=lambda error: {"tool_call_id": ask.call_id} if error else ended
@@ -174,14 +175,14 @@ class BaseTool(Component[ToolInput, Any]):
     def _serialized(self) -> dict[str, Any]:
         return {**super()._serialized, "description": self.description}
 
-    @cached_property
-    def _sync_signature(self) -> Signature:
-        return Signature(self._run)
+    def _functions(self) -> tuple[Any, Any]:
+        """The tool's own functions: for sync callers, and for async ones, if it has both."""
+        return self._run, None if type(self)._arun is BaseTool._arun else self._arun
 
     @cached_property
-    def _async_signature(self) -> Signature | None:
-        """What the tool's own coroutine function takes, if it has one."""
-        return None if type(self)._arun is BaseTool._arun else Signature(self._arun)
+    def _signatures(self) -> tuple[Signature, Signature | None]:
+        func, coroutine = self._functions()
+        return Signature(func or coroutine), Signature(coroutine) if coroutine else None
 
 
 def _content(result: Any) -> Any:

@@ -13,13 +13,9 @@ from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, 
 
 from callspan._model import is_model
 from callspan.errors import ConfigurationError
-from callspan.runnables.config import RunnableConfig, config_for_function
+from callspan.runnables.config import GIVEN, RunnableConfig, config_for_function
 
-_GIVEN: Final[dict[str, Callable[[Any, RunnableConfig], Any]]] = {
-    "run_manager": lambda run, config: run,
-    "callbacks": lambda run, config: run.get_child(),
-}
-"""What a function gets by the name of a parameter."""
+_BY_NAME: Final = ("run_manager", "callbacks")
 
 
 class Signature:
@@ -32,8 +28,8 @@ class Signature:
         self._asked: dict[str, Callable[[Any, RunnableConfig], Any]] = {}
         for name, parameter in inspect.signature(function).parameters.items():
             hint = hints.get(name, Any)
-            if name in _GIVEN:
-                self._asked[name] = _GIVEN[name]
+            if name in _BY_NAME:
+                self._asked[name] = GIVEN[name]
             elif RunnableConfig in (hint, *get_args(hint)):
                 self._asked[name] = config_for_function
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, overload
 
 from pydantic import BaseModel
@@ -12,7 +12,6 @@ from typing_extensions import Self, TypedDict, Unpack
 
 from callspan.errors import AsyncOnlyError, ConfigurationError
 from callspan.tools.base import BaseTool, ResponseFormat
-from callspan.tools.schemas import Signature
 
 
 class StructuredTool(BaseTool):
@@ -84,13 +83,8 @@ class StructuredTool(BaseTool):
             return await super()._arun(*args, **kwargs)
         return await self.coroutine(*args, **kwargs)
 
-    @cached_property
-    def _sync_signature(self) -> Signature:
-        return Signature(self.func or self.coroutine)
-
-    @cached_property
-    def _async_signature(self) -> Signature | None:
-        return None if self.coroutine is None else Signature(self.coroutine)
+    def _functions(self) -> tuple[Any, Any]:
+        return self.func, self.coroutine
 
 
 class _Options(TypedDict, total=False):
