@@ -394,12 +394,6 @@ _SETTINGS = [
         "super().submit(partial(fn, *args, **kwargs))",
     ),
     Mutation(
-        "callbacks/threads.py",
-        "the calls of a map share one context",
-        "context.copy().run(fn, *args)",
-        "context.run(fn, *args)",
-    ),
-    Mutation(
         "callbacks/groups.py",
         "a group is not current in its block",
         """        with run.activate():
