@@ -24,6 +24,7 @@ from .receiver import closed_endpoint, http_receiver, program
         {"endpoint": "ftp://localhost:4318"},
         {"endpoint": "http://"},
         {"endpoint": "http://:4318"},
+        {"endpoint": "//localhost:4318"},
         {"endpoint": "http://localhost:99999"},
         {"endpoint": "http://localhost:port"},
         {"endpoint": "http://[::1"},

@@ -240,6 +240,52 @@ def test_other_exporters_keep_their_log() -> None:
     assert [line.split(" ", 2)[0] for line in stderr.splitlines()] == ["Spans", "Failed"]
 
 
+def test_other_threads_keep_their_log_while_spans_are_sent() -> None:
+    """An exporter of the program's own may fail at the same time, and says so by the same name."""
+    stderr = program(
+        """
+        import logging
+        from threading import Event
+        from export.receiver import http_receiver
+
+        arrived, released = Event(), Event()
+        def answer(number):
+            arrived.set()
+            released.wait()
+            return 200, {}
+
+        with http_receiver(answer) as receiver:
+            tracing = configure(endpoint=receiver.endpoint)
+            step()
+            arrived.wait()
+            name = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+            logging.getLogger(name).warning("theirs")
+            released.set()
+            assert tracing.force_flush()
+        """,
+        {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "1"},
+    ).stderr
+    assert stderr == "theirs\n"
+
+
+def test_runs_after_shutdown_make_no_spans() -> None:
+    """They would be taken for spans that wait, and whoever wants them would wait for them."""
+    with http_receiver() as receiver:
+        outcome = program(
+            """
+            from opentelemetry.trace import get_current_span
+            from callspan import traced
+
+            tracing = configure(**arguments)
+            tracing.shutdown()
+            recording = traced(lambda: get_current_span().is_recording())()
+            tell([recording, tracing.stats().waiting])
+            """,
+            endpoint=receiver.endpoint,
+        )
+    assert outcome.told == [False, 0]
+
+
 def test_what_is_held_back_can_be_read_at_debug_level() -> None:
     """Whoever looks for the cause needs the SDK's own words."""
     with http_receiver(refuse(0)) as receiver:

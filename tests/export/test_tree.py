@@ -105,6 +105,18 @@ def test_durations_are_short(
     assert capsys.readouterr().out == f"a  {shown}\n"
 
 
+def test_a_request_to_oneself_is_part_of_the_tree(
+    tracer: Tracer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A test's client and the service that it asks are one process, and one thing to look at."""
+    client = start(tracer, "client")
+    own = client.get_span_context()
+    asked = SpanContext(own.trace_id, own.span_id, is_remote=True, trace_flags=own.trace_flags)
+    start(tracer, "server", NonRecordingSpan(asked)).end(end_time=2 * MS)
+    client.end(end_time=3 * MS)
+    assert capsys.readouterr().out == "client     3ms\n└─ server  2ms\n"
+
+
 def test_a_remote_parent_makes_a_local_root(
     tracer: Tracer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,9 +85,7 @@ class ConsoleSpanProcessor(SpanProcessor):
         parent, own = span.parent, _id(span)
         oldest = None
         with self._lock:
-            above = None
-            if parent is not None and not parent.is_remote:
-                above = self._kept.get(parent.span_id)
+            above = None if parent is None else self._kept.get(parent.span_id)
             node = self._kept[own] = _Node(span)
             if above is None:
                 self._roots[own] = node
