@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-_IDLE_TURNS = 30
+_IDLE_TURNS = 100
 """After how many turns of the loop without progress nothing else can go on; callbacks that are
 told aside take fewer."""
 

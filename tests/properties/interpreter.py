@@ -521,8 +521,8 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             interrupted = error
+    await asyncio.gather(task, return_exceptions=True)  # so that somebody has looked at it
     if interrupted is not None:
-        await asyncio.gather(task, return_exceptions=True)  # so that somebody has looked at it
         raise interrupted
 
 
