@@ -94,7 +94,7 @@ def create_agent(
     )
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class _Agent(StreamingBlock[Mapping[str, Any], State]):
     """The agent that `create_agent` makes; its model has been told of the tools."""
 
