@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from callspan._options import check
 from callspan._text import as_text
 from callspan.callbacks.base_manager import own_handlers
 from callspan.callbacks.managers import Callbacks
-from callspan.callbacks.options import check
 from callspan.errors import AgentStepsError, AsyncOnlyError, ConfigurationError, InputError
 from callspan.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from callspan.messages.convert import convert_to_messages, whole_message

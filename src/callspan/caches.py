@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from typing_extensions import Self
 
 from callspan._fork import Lock
-from callspan.callbacks.options import check
+from callspan._options import check
 from callspan.errors import ConfigurationError
 from callspan.messages import BaseMessage
 from callspan.outputs import Generation

@@ -7,10 +7,10 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal, TypeVar, overload
 
+from callspan._options import check
 from callspan._text import as_text
 from callspan.callbacks.drive import acall, astream, call, stream
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
-from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError
 from callspan.outputs import Generation, LLMResult

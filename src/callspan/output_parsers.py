@@ -11,8 +11,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from callspan._model import is_model
+from callspan._options import check
 from callspan._text import describe
-from callspan.callbacks.options import check
 from callspan.errors import InputError, OutputParserError
 from callspan.messages import AIMessage, BaseMessage
 from callspan.messages.tool import parse_partial_json

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import Self
 
-from callspan.callbacks.options import check
+from callspan._options import check
 from callspan.errors import InputError, MissingVariableError
 from callspan.messages import BaseMessage, ChatPromptValue, PromptValue, convert_to_messages
 from callspan.runnables.block import Block, Frame

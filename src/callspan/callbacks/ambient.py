@@ -12,9 +12,9 @@ from uuid import UUID
 
 from opentelemetry.context import Context, create_key, get_current, set_value
 
+from callspan._options import check
 from callspan.callbacks.activate import Activation
 from callspan.callbacks.listeners import Listeners, check_handlers, listeners_of
-from callspan.callbacks.options import check
 
 SCOPE_KEY: Final = create_key("callspan-scope")
 _PLACE_KEY: Final = create_key("callspan-place")

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from typing_extensions import Self
 
+from callspan._options import check
 from callspan.callbacks.handlers import BaseCallbackHandler, CallbackManagerMixin
 from callspan.callbacks.ids import new_run_id
 from callspan.callbacks.listeners import NOBODY, Listeners, check_handlers, listeners_of
-from callspan.callbacks.options import check
 from callspan.callbacks.run import Run
 
 M = TypeVar("M", bound="BaseCallbackManager")

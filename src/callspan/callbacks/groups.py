@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
 
+from callspan._options import check
 from callspan.callbacks.handlers import BaseCallbackHandler
 from callspan.callbacks.managers import AsyncCallbackManager, CallbackManager
-from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from callspan.callbacks.options import check
+from callspan._options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import ConfigurationError, InputError
 from callspan.runnables.base import Input, Other, Output, Runnable

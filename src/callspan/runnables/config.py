@@ -9,9 +9,9 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
+from callspan._options import check
 from callspan.callbacks.base_manager import BaseCallbackManager, merge_callbacks
 from callspan.callbacks.managers import Callbacks
-from callspan.callbacks.options import check
 from callspan.callbacks.run_managers import BaseRunManager
 from callspan.errors import ConfigurationError
 

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import tenacity
 
+from callspan._options import check
 from callspan.callbacks.ambient import numbered
-from callspan.callbacks.options import check
 from callspan.callbacks.owned import Owned
 from callspan.errors import InputError
 from callspan.runnables.base import Input, Output, Runnable

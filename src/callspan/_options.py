@@ -1,4 +1,4 @@
-"""What options take that several places have: tags, metadata, names, limits, exceptions."""
+"""What the arguments take that are checked by name: tags, metadata, names, limits, exceptions."""
 
 from __future__ import annotations
 
