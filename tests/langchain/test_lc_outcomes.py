@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from importlib.util import find_spec
 from typing import Annotated, Any
+from uuid import uuid4
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
@@ -257,6 +260,44 @@ def test_a_breakpoint_is_an_interrupt(config: Any, spans: SpanLog) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_kept_of_a_graph_that_asked_and_broke(
+    way: str, config: Any, spans: SpanLog
+) -> None:
+    """It does not end as interrupted; nor does a later run, which only its id could betray."""
+    breaks, asked = [True], threading.Event()
+
+    class Told(BaseCallbackHandler):
+        def on_chain_error(self, *args: Any, **kwargs: Any) -> None:
+            asked.set()
+
+    def ask(state: State) -> State:
+        if breaks:
+            interrupt("sure?")
+        return {}
+
+    def late(state: State) -> State:
+        if breaks:
+            asked.wait(10)
+            raise ValueError
+        return {}
+
+    graph = StateGraph(State)
+    for name, node in (("ask", ask), ("late", late)):
+        graph.add_node(name, node)
+        graph.add_edge(START, name)
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    config = {"callbacks": [*config["callbacks"], Told()], "run_id": uuid4()}
+    config["configurable"] = {"thread_id": "t1"}
+    with pytest.raises(ValueError):  # noqa: PT011  # it has no text
+        run(way, compiled, {"x": 1}, config)
+    assert spans.outcomes() == {"ask": "interrupted", "late": "error", "LangGraph": "error"}
+    breaks.clear()
+    spans.clear()
+    run(way, compiled, {"x": 1}, {**config, "configurable": {"thread_id": "t2"}})
+    assert spans.outcomes() == {"ask": "ok", "late": "ok", "LangGraph": "ok"}
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_command_to_the_parent_graph_is_no_error(way: str, config: Any, spans: SpanLog) -> None:
     """LangGraph raises to leave the subgraph."""
 
@@ -304,8 +345,6 @@ def test_an_agent_with_two_tool_calls(way: str, config: Any, spans: SpanLog) -> 
 
 def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     """A bug in somebody's integration must not eat the memory."""
-    from uuid import uuid4
-
     from langchain_core.callbacks import CallbackManager
 
     from callspan.langchain.runs import open_runs
@@ -329,3 +368,29 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     for one in managers:
         one.on_chain_end({})
     assert spans.open == []
+
+
+def test_the_bound_holds_while_threads_start_and_end_runs(
+    spans: SpanLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each forgets runs of the others: none may trip over that, or leave what nobody ends."""
+    chain = RunnableLambda(lambda x: x) | Model()
+    config: Any = {"callbacks": [OTelCallbackHandler(max_open_runs=2)]}
+
+    def work() -> None:
+        for _ in range(100):
+            chain.invoke("x", config)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert caplog.messages == []
+    assert spans.open == []
+    assert len(spans.ended) == 8 * 100 * 3

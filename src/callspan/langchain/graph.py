@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ try:
 except ImportError:  # no LangGraph, or one that does not tell of interrupts
     GraphHandler = BaseCallbackHandler  # type: ignore[assignment,misc]
 
-__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow", "resumes"]
+__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow", "is_interrupt", "resumes"]
 
 _REMEMBERED: Final = 10_000
 """How many interrupted threads a provider remembers."""
@@ -50,12 +51,16 @@ def is_control_flow(error: BaseException) -> bool:
     return isinstance(error, graph_control_flow())
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is LangGraph's way to pause a graph: what raises it pauses."""
+    return type(error).__name__ == "GraphInterrupt"
+
+
 class Interrupts:
     """The graphs of one provider that were interrupted, by their checkpointer's thread."""
 
     def __init__(self) -> None:
-        self._paused: set[int] = set()
-        self._interrupted: dict[Key, SpanContext] = {}
+        self._interrupted: OrderedDict[Key, SpanContext] = OrderedDict()
 
     @classmethod
     def of(cls, registry: Registry | None) -> Interrupts:
@@ -67,31 +72,20 @@ class Interrupts:
             found = _by_registry.setdefault(registry, cls())
         return found
 
-    def paused(self, record: Record) -> None:
-        """Note that a graph's run has paused."""
-        self._paused.add(record.start.run_id.int)
-
-    def raised(self, record: Record, error: BaseException) -> None:
-        """Note that a node was interrupted: so will be its graph."""
-        if type(error).__name__ == "GraphInterrupt" and record.parent_run_id is not None:
-            self._paused.add(record.parent_run_id.int)
-
     def ended(self, record: Record) -> bool:
         """Tell whether a run that ends was interrupted, and remember its thread if it was."""
-        if not self._paused and not self._interrupted:
+        if not record.interrupted and not self._interrupted:
             return False
-        key, thread = record.start.run_id.int, _thread(record)
-        if key not in self._paused:
-            if thread is not None and self._interrupted:
-                self._forget(thread, record)
-            return False
-        self._paused.discard(key)
+        thread = _thread(record)
         if thread is not None:
-            self._interrupted.pop(thread, None)
-            self._interrupted[thread] = record.span.get_span_context()
-            if len(self._interrupted) > _REMEMBERED:
-                self._interrupted.pop(next(iter(self._interrupted)), None)
-        return True
+            if not record.interrupted:
+                self._forget(thread, record)
+            else:
+                self._interrupted[thread] = record.span.get_span_context()
+                self._interrupted.move_to_end(thread)
+                if len(self._interrupted) > _REMEMBERED:
+                    self._interrupted.popitem(last=False)
+        return record.interrupted
 
     def link(self, record: Record) -> None:
         """Link a run to the interrupted one of the same thread."""

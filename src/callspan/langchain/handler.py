@@ -17,7 +17,14 @@ from callspan import tracing
 from callspan.callbacks import collector
 from callspan.callbacks.ambient import scope_of
 from callspan.callbacks.ids import copy_of
-from callspan.langchain.graph import GraphHandler, Interrupts, is_agent, is_control_flow, resumes
+from callspan.langchain.graph import (
+    GraphHandler,
+    Interrupts,
+    is_agent,
+    is_control_flow,
+    is_interrupt,
+    resumes,
+)
 from callspan.langchain.internals import (
     MADE_BY,
     config_run,
@@ -93,7 +100,7 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         """Note that a graph paused: its run will end as interrupted."""
         record = None if event.run_id is None else self._record(event.run_id)
         if record is not None:
-            self._interrupts.paused(record)
+            record.interrupted = True
 
     def on_resume(self, event: Any) -> None:
         """Link the run that resumes a graph to the one that was interrupted."""
@@ -216,7 +223,10 @@ class OTelCallbackHandler(tracing.OTelCallbackHandler, GraphHandler):
         if error is None:
             return "interrupted" if self._interrupts.ended(record) else "ok"
         if is_control_flow(error):
-            self._interrupts.raised(record, error)
+            parent = record.parent_run_id if is_interrupt(error) else None
+            graph = None if parent is None else self._record(parent)
+            if graph is not None:
+                graph.interrupted = True
             return "interrupted"
         return super()._outcome(record, error)
 

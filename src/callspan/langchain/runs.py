@@ -9,6 +9,7 @@ the Context was copied.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import CodeType, FrameType
@@ -172,7 +173,7 @@ class OpenRuns:
 
     def __init__(self) -> None:
         self.mortal: set[int] = set()
-        self._by_id: dict[int, LiveRun] = {}
+        self._by_id: OrderedDict[int, LiveRun] = OrderedDict()
         self._by_frame: dict[int, tuple[LiveRun, ...]] = {}
 
     def __len__(self) -> int:
@@ -187,21 +188,28 @@ class OpenRuns:
 
     def add(self, run: LiveRun, bound: int) -> None:
         """Register a run that starts, and forget the oldest beyond `bound`."""
-        self._by_id[run.run_id.int] = run
         self._drive(run)
+        self._by_id[run.run_id.int] = run  # from here on another thread may forget it
         while len(self._by_id) > bound:
-            self.remove(next(iter(self._by_id)))
+            try:
+                _, oldest = self._by_id.popitem(last=False)
+            except KeyError:  # another thread was faster
+                break
+            self._close(oldest)
 
     def remove(self, key: int) -> LiveRun | None:
         """Take out a run that ends; None if it is not there."""
         run = self._by_id.pop(key, None)
         if run is not None:
-            run.open, run.expected, run.innermost, run.id_told = False, False, None, None
-            self._release(run)
-            if run.forget is not None:
-                run.forget()
-                run.forget = None
+            self._close(run)
         return run
+
+    def _close(self, run: LiveRun) -> None:
+        run.open, run.expected, run.innermost, run.id_told = False, False, None, None
+        self._release(run)
+        if run.forget is not None:
+            run.forget()
+            run.forget = None
 
     def move(self, run: LiveRun, driver: FrameType) -> None:
         """Have another frame drive a run."""

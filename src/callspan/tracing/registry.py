@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
-from itertools import islice
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Final
@@ -51,6 +51,8 @@ class Record:
     """One open run in one provider."""
 
     first_token = False
+    interrupted = False
+    """Whether it has paused for a human, though it will end as if it were complete."""
     used: Mapping[str, int] = MappingProxyType({})
     """What the models of an agent have used so far: token counts by attribute."""
 
@@ -102,7 +104,7 @@ class Registry:
             decides is not None and decides[parent] == "AlwaysOffSampler"
             for parent in ("local", "remote")
         ]
-        self._open: dict[int, Record] = {}
+        self._open: OrderedDict[int, Record] = OrderedDict()
         # The runs that ended last, in two halves: when one is full, the other one is forgotten.
         self._recent: dict[int, SpanContext] = {}
         self._less_recent: dict[int, SpanContext] = {}
@@ -189,16 +191,18 @@ class Registry:
     def over(self, bound: int) -> list[Record]:
         """Take out the oldest runs, as many as are open beyond `bound`."""
         records = []
-        for key in list(islice(self._open, max(0, len(self._open) - bound))):
-            record = self._open.pop(key, None)
-            if record is not None:  # another thread may have been faster
-                self._forget(record)
-                records.append(record)
+        while len(self._open) > bound:
+            try:
+                _, record = self._open.popitem(last=False)
+            except KeyError:  # another thread was faster
+                break
+            self._forget(record)
+            records.append(record)
         return records
 
     def leave_to_parent(self) -> None:
         """Forget the open runs, in a forked child: both processes would export their spans."""
-        left, self._open = self._open, {}
+        left, self._open = self._open, OrderedDict()
         for key, record in left.items():
             own = record.span.get_span_context()
             self._of_parent[key] = SpanContext(
