@@ -150,7 +150,8 @@ def _outcomes(run: RunTruth, provider: str, execution: Interpreter) -> set[str]:
     parent = run.parent
     if parent is None or run.kind in ("chain", "agent") or provider not in parent.spans:
         return own
-    if "cancelled" not in _outcomes(parent, provider, execution):
+    above = _outcomes(parent, provider, execution)
+    if "cancelled" not in above:
         return own
     closed = _when("end", provider, parent, execution)
     started = _when("start", provider, run, execution)
@@ -158,8 +159,8 @@ def _outcomes(run: RunTruth, provider: str, execution: Interpreter) -> set[str]:
         return own
     over = run.ended
     ended = _when("end", provider, run, execution)
-    if over is None or over > closed:
-        return {"cancelled"}
+    if above == {"cancelled"} and (over is None or over > closed):
+        return above
     return own if ended is not None and ended > closed else own | {"cancelled"}
 
 
