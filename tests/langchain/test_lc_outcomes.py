@@ -370,16 +370,20 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     assert spans.open == []
 
 
+@pytest.mark.parametrize("together", [1, 4])
 def test_the_bound_holds_while_threads_start_and_end_runs(
-    spans: SpanLog, caplog: pytest.LogCaptureFixture
+    together: int, spans: SpanLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each forgets runs of the others: none may trip over that, or leave what nobody ends."""
     chain = RunnableLambda(lambda x: x) | Model()
-    config: Any = {"callbacks": [OTelCallbackHandler(max_open_runs=2)]}
+    config: Any = {
+        "callbacks": [OTelCallbackHandler(max_open_runs=2 * together)],
+        "max_concurrency": 1,
+    }
 
     def work() -> None:
-        for _ in range(100):
-            chain.invoke("x", config)
+        for _ in range(100 // together):
+            chain.batch(["x"] * together, config)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

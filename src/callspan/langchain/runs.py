@@ -228,13 +228,18 @@ class OpenRuns:
             return
         self.mortal.discard(run.run_id.int)
         runs = self._by_frame.pop(run.frame, ())
-        if len(runs) > 1:
-            self._by_frame[run.frame] = tuple(one for one in runs if one is not run)
+        if runs == (run,):
+            return
+        while runs := tuple(one for one in runs if one.open and one is not run):
+            self._by_frame[run.frame] = runs
+            if all(one.open for one in runs):
+                break
+            runs = self._by_frame.pop(run.frame, ())  # another thread has ended one meanwhile
 
     def driven(self, frame: FrameType) -> LiveRun | None:
         """The newest open run that a frame drives."""
         for run in reversed(self._by_frame.get(id(frame), ())):
-            if run.code is frame.f_code:
+            if run.open and run.code is frame.f_code:
                 return run
         return None
 
