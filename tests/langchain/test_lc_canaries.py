@@ -6,21 +6,26 @@ A failure here says what a new version has changed, before a wrong parent in som
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
+from uuid import UUID
+from weakref import ref
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.context import register_configure_hook
 from langgraph.graph import START, StateGraph
+from langgraph.types import Command
 from lc import Model, Shelf, TextModel, run, since
 from typing_extensions import TypedDict
 
@@ -79,6 +84,10 @@ def work(x: int) -> int:
 async def awork(x: int) -> int:
     """Work."""
     return x
+
+
+def through(chunks: Iterator[Any]) -> Iterator[Any]:
+    yield from chunks
 
 
 LAMBDA = RunnableLambda(lambda x: x, name="l")
@@ -174,6 +183,84 @@ def test_a_models_body_is_run_with_its_run_manager(way: str) -> None:
 
     run(way, Looking(), "x", {"callbacks": [Drivers()]})
     assert len(found[0]) == 1
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("counts", ["attempt", "fallback"])
+def test_retries_and_fallbacks_are_known_by_their_files(counts: str, way: str) -> None:
+    """Nothing else tells that a run tries one child after the other."""
+    found: list[str] = []
+
+    class Counts(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            found.append(internals.tries(sys._getframe(1), None))
+
+    runnable = LAMBDA.with_retry() if counts == "attempt" else LAMBDA.with_fallbacks([LAMBDA])
+    run(way, runnable, 1, {"callbacks": [Counts()]})
+    assert counts in found
+    assert {*found} <= {counts, ""}
+    found.clear()
+    run(way, LAMBDA, 1, {"callbacks": [Counts()]})
+    assert found == [""]
+
+
+@pytest.mark.parametrize(("runnable", "given"), [(Model(), "x"), (RunnableGenerator(through), "x")])
+def test_a_stream_holds_the_id_that_it_told_and_nobody_else_does(runnable: Any, given: Any) -> None:
+    """So a stream that is gone without an end is known by its id's end."""
+    ids: list[ref[UUID]] = []
+
+    class Ids(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chain_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+            ids.append(ref(run_id))
+
+        def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+            ids.append(ref(run_id))
+
+    stream = runnable.stream(given, {"callbacks": [Ids()]})
+    next(stream)
+    gc.collect()
+    assert [one() is None for one in ids] == [False]
+    stream.close()
+    del stream
+    gc.collect()
+    assert [one() is None for one in ids] == [True]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_model_says_how_many_prompts_it_starts_with(way: str) -> None:
+    """With `batch_size` of 1 a frame has no siblings to spare."""
+    found: list[int] = []
+
+    class Sizes(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            found.append(kwargs["batch_size"])
+
+    run(way, Model(), "x", {"callbacks": [Sizes()]})
+    Model().generate([[HumanMessage("x")]] * 2, callbacks=[Sizes()])
+    assert found == [1, 2, 2]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_graphs_metadata_name_its_thread_and_place(way: str) -> None:
+    """By these a resumption finds what was interrupted."""
+    found: list[Any] = []
+
+    class Threads(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chain_start(self, *args: Any, metadata: Any, **kwargs: Any) -> None:
+            keys = (internals.THREAD, internals.PLACE_IN_GRAPH)
+            found.append(tuple(metadata.get(key, "").split(":")[0] for key in keys))
+
+    config = {"callbacks": [Threads()], "configurable": {"thread_id": "t1"}}
+    run(way, graph(), {"x": 1}, config)
+    assert found == [("t1", ""), ("t1", "node")]
 
 
 def test_a_sync_stream_is_pulled_by_run_in_executor() -> None:
@@ -277,6 +364,8 @@ def test_langgraphs_control_flow_has_one_base() -> None:
 
     assert issubclass(GraphInterrupt, internals.graph_control_flow())
     assert issubclass(ParentCommand, internals.graph_control_flow())
+    assert internals.is_interrupt(GraphInterrupt())
+    assert not internals.is_interrupt(ParentCommand(Command()))
 
 
 @since("langchain-core", "0.3.73")

@@ -234,14 +234,16 @@ def test_tags_metadata_session_and_thread(config: Any, spans: SpanLog) -> None:
     chain = RunnableLambda(lambda x: x, name="first") | Model()
     chain.invoke(
         "x",
-        {**config, "tags": ["mine"], "metadata": {"user_id": "u1", "shop": 7},
-         "configurable": {"thread_id": "t1"}},
+        {**config, "tags": ["mine"],
+         "metadata": {"user_id": "u1", "session_id": "s1", "thread_id": "t1", "shop": 7}},
     )  # fmt: skip
     for name in ("RunnableSequence", "first", "Model"):
         found = attributes(spans, name)
         assert found["callspan.tags"] == ("mine",)
         assert found["callspan.metadata.shop"] == 7
         assert found["user.id"] == "u1"
+        assert found["session.id"] == "s1"
+        assert found["gen_ai.conversation.id"] == "t1"
         assert "callspan.metadata.lc_versions" not in found
 
 

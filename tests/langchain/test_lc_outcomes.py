@@ -370,6 +370,7 @@ def test_a_bound_holds_runs_that_never_end(spans: SpanLog) -> None:
     assert spans.open == []
 
 
+@pytest.mark.filterwarnings("ignore")  # old versions silence them in a way that threads undo
 @pytest.mark.parametrize("together", [1, 4])
 def test_the_bound_holds_while_threads_start_and_end_runs(
     together: int, spans: SpanLog, caplog: pytest.LogCaptureFixture
@@ -398,3 +399,5 @@ def test_the_bound_holds_while_threads_start_and_end_runs(
     assert caplog.messages == []
     assert spans.open == []
     assert len(spans.ended) == 8 * 100 * 3
+    roots = [span for span in spans.ended if span.name.endswith("RunnableSequence")]
+    assert [span.parent for span in roots] == [None] * 800

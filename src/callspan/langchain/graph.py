@@ -10,7 +10,14 @@ from weakref import WeakKeyDictionary
 from langchain_core.callbacks import BaseCallbackHandler
 from opentelemetry.trace import SpanContext
 
-from callspan.langchain.internals import AGENT_NAME, CREATE_AGENT, MADE_BY, graph_control_flow
+from callspan.langchain.internals import (
+    AGENT_NAME,
+    CREATE_AGENT,
+    MADE_BY,
+    PLACE_IN_GRAPH,
+    THREAD,
+    graph_control_flow,
+)
 from callspan.tracing.registry import Record, Registry
 
 try:
@@ -18,7 +25,7 @@ try:
 except ImportError:  # no LangGraph, or one that does not tell of interrupts
     GraphHandler = BaseCallbackHandler  # type: ignore[assignment,misc]
 
-__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow", "is_interrupt", "resumes"]
+__all__ = ["GraphHandler", "Interrupts", "is_agent", "is_control_flow", "resumes"]
 
 _REMEMBERED: Final = 10_000
 """How many interrupted threads a provider remembers."""
@@ -49,11 +56,6 @@ def resumes(inputs: Any) -> bool:
 def is_control_flow(error: BaseException) -> bool:
     """Whether an exception is LangGraph's way to pause a graph or to leave a subgraph."""
     return isinstance(error, graph_control_flow())
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether an exception is LangGraph's way to pause a graph: what raises it pauses."""
-    return type(error).__name__ == "GraphInterrupt"
 
 
 class Interrupts:
@@ -109,7 +111,7 @@ _by_registry: Final[WeakKeyDictionary[Registry, Interrupts]] = WeakKeyDictionary
 
 def _thread(record: Record) -> Key | None:
     metadata = record.start.metadata
-    thread = metadata.get("thread_id")
+    thread = metadata.get(THREAD)
     if thread is None:
         return None
-    return str(thread), str(metadata.get("langgraph_checkpoint_ns", ""))
+    return str(thread), str(metadata.get(PLACE_IN_GRAPH, ""))

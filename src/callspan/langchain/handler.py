@@ -22,7 +22,6 @@ from callspan.langchain.graph import (
     Interrupts,
     is_agent,
     is_control_flow,
-    is_interrupt,
     resumes,
 )
 from callspan.langchain.internals import (
@@ -30,6 +29,7 @@ from callspan.langchain.internals import (
     config_run,
     costs_nothing,
     driver_of,
+    is_interrupt,
     is_text_models,
     starts_text_model,
     suspends,

@@ -54,6 +54,9 @@ MADE_BY: Final = "ls_integration"
 CREATE_AGENT: Final = "langchain_create_agent"
 AGENT_NAME: Final = "lc_agent_name"
 """What the metadata of an agent of `create_agent` say, and those of all that it runs."""
+THREAD: Final = "thread_id"
+PLACE_IN_GRAPH: Final = "langgraph_checkpoint_ns"
+"""The metadata of a graph's run: its checkpointer's thread, and which subgraph it is there."""
 
 
 def config_run() -> int | None:
@@ -204,3 +207,8 @@ def graph_control_flow() -> tuple[type[BaseException], ...]:
     """LangGraph's exceptions that are no errors, if it is there."""
     errors = sys.modules.get("langgraph.errors")
     return () if errors is None else (errors.GraphBubbleUp,)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is LangGraph's way to pause a graph: what raises it pauses."""
+    return type(error).__name__ == "GraphInterrupt"

@@ -159,13 +159,14 @@ def surroundings(
     above = None if driver is None else driver.f_back
     if not isinstance(current, LiveContext):
         return current, current, open_runs.innermost(current, above)
+    is_open = current.run.open  # asked before the rest: another thread may forget the run meanwhile
     if above is None or current.run.frame == id(driver):
         innermost = open_runs.innermost(current, above)
     else:
         innermost = current.innermost(above)
     context = current.ordinary(innermost)
     # Not over an ended run's: or a chain of background tasks would keep every run.
-    return current if current.run.open else context, context, innermost
+    return current if is_open else context, context, innermost
 
 
 def is_top(run: LiveRun, current: Context) -> bool:

@@ -9,7 +9,6 @@ the Context was copied.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import CodeType, FrameType
@@ -173,7 +172,7 @@ class OpenRuns:
 
     def __init__(self) -> None:
         self.mortal: set[int] = set()
-        self._by_id: OrderedDict[int, LiveRun] = OrderedDict()
+        self._by_id: dict[int, LiveRun] = {}
         self._by_frame: dict[int, tuple[LiveRun, ...]] = {}
 
     def __len__(self) -> int:
@@ -192,24 +191,24 @@ class OpenRuns:
         self._by_id[run.run_id.int] = run  # from here on another thread may forget it
         while len(self._by_id) > bound:
             try:
-                _, oldest = self._by_id.popitem(last=False)
-            except KeyError:  # another thread was faster
-                break
-            self._close(oldest)
+                self.remove(next(iter(self._by_id)))
+            except (RuntimeError, StopIteration):  # another thread was faster: look again
+                continue
 
     def remove(self, key: int) -> LiveRun | None:
         """Take out a run that ends; None if it is not there."""
-        run = self._by_id.pop(key, None)
-        if run is not None:
-            self._close(run)
-        return run
-
-    def _close(self, run: LiveRun) -> None:
-        run.open, run.expected, run.innermost, run.id_told = False, False, None, None
+        run = self._by_id.get(key)
+        if run is None:
+            return None
+        run.open = False  # before others find that it is not there
+        if self._by_id.pop(key, None) is not run:
+            return None
+        run.expected, run.innermost, run.id_told = False, None, None
         self._release(run)
         if run.forget is not None:
             run.forget()
             run.forget = None
+        return run
 
     def move(self, run: LiveRun, driver: FrameType) -> None:
         """Have another frame drive a run."""
