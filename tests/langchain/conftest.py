@@ -49,6 +49,7 @@ CALLS_FROM_ASYNC_NODES = {
     *("test_an_agent_in_a_tool_of_an_agent", "test_two_hundred_agents_at_once_keep_their_traces"),
     "test_with_content_off_an_agent_tells_nothing_of_it",
     "test_with_content_off_a_question_to_a_human_is_not_told",
+    "test_nothing_is_kept_of_a_graph_that_asked_and_broke",
 }
 
 
