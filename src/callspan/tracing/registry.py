@@ -183,9 +183,10 @@ class Registry:
 
     def close(self, run_id: UUID) -> Record | None:
         """Take an open run out, to be ended by the caller; None if it has ended."""
-        record = self._open.pop(run_id.int, None)
+        record = self._open.get(run_id.int)
         if record is not None:
-            self._forget(record)
+            self._forget(record)  # first: a child may be starting in another thread
+            record = self._open.pop(run_id.int, None)
         return record
 
     def over(self, bound: int) -> list[Record]:
