@@ -40,7 +40,7 @@ typecheck: $(VENV)/.dev ## mypy --strict
 	$(call step,mypy of users' programs,$(RUN) mypy tests/typing examples)
 
 unit: $(VENV)/.dev ## The tests that need no backend, without coverage
-	@$(RUN) pytest -q -m 'not backend'
+	@$(RUN) pytest -q -m 'not backend' -n auto
 
 matrix: $(PYTHONS:%=matrix-%) ## The same on every supported Python that is installed
 
