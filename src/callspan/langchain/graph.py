@@ -93,20 +93,19 @@ class Interrupts:
         """Link a run to the interrupted one of the same thread."""
         thread = _thread(record) if self._interrupted else None
         interrupted = None if thread is None else self._interrupted.get(thread)
-        if interrupted is not None and not any(
-            link.context == interrupted for link in getattr(record.span, "links", ())
-        ):
+        if interrupted is not None and not _is_linked(record, interrupted):
             record.span.add_link(interrupted)
 
     def _forget(self, thread: Key, record: Record) -> None:
-        if any(
-            link.context == self._interrupted.get(thread)
-            for link in getattr(record.span, "links", ())
-        ):
+        if _is_linked(record, self._interrupted.get(thread)):
             self._interrupted.pop(thread, None)
 
 
 _by_registry: Final[WeakKeyDictionary[Registry, Interrupts]] = WeakKeyDictionary()
+
+
+def _is_linked(record: Record, context: SpanContext | None) -> bool:
+    return any(link.context == context for link in getattr(record.span, "links", ()))
 
 
 def _thread(record: Record) -> Key | None:

@@ -83,9 +83,7 @@ def _traces(handler: Any) -> bool:
 
 
 def _is_plain(handler: Any) -> bool:
-    return isinstance(handler, tracing.OTelCallbackHandler) and not isinstance(
-        handler, OTelCallbackHandler
-    )
+    return _traces(handler) and not isinstance(handler, OTelCallbackHandler)
 
 
 def for_langchain(handler: Any) -> Any:
